@@ -1,0 +1,38 @@
+/* nll.h -- negative log-likelihood of log-probabilities: one element of each position is read, one is written.
+   Called by the driver softmax.c through table.h. */
+
+/* value = -w_y x_y,  gradient = -k w_y [c = y], for positions first .. first + count of (outer, inner) */
+SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, size_t count) {
+    const real *x = job->input, *weight = job->weight;
+    real *const values = job->values, *const gradient = job->output;
+    double sum = 0;
+    for (size_t position = first; position < first + count; position++) {
+        const size_t outer = position / job->inner, inner = position % job->inner;
+        const size_t start = outer * job->classes * job->inner + inner;
+        size_t t;
+        const int live = read_target(job, position, &t);
+        const real w = live && weight ? weight[t] : 1;
+        const real value = live ? -(w * x[start + t * job->inner]) : 0;
+        if (values) values[position] = value;
+        sum += (double)value;
+        if (job->kind == CROSSENT_NO_OUTPUT) continue;
+        for (size_t c = 0; c < job->classes; c++) gradient[start + c * job->inner] = 0;
+        if (live) gradient[start + t * job->inner] = -(w * gradient_factor(job, position));
+    }
+    return sum;
+}
+
+/* sum of weight[target] over the targets first .. first + count that count; *bad: the first one out of bounds */
+SIMD double sum_target_weight(const struct crossent_softmax_job *job, size_t first, size_t count, size_t *bad) {
+    const real *weight = job->weight;
+    double sum = 0;
+    for (size_t position = first; position < first + count; position++) {
+        size_t t;
+        if (read_target(job, position, &t)) {
+            sum += weight ? (double)weight[t] : 1.0;
+        } else if ((int64_t)t != job->ignore_index && *bad > position) {
+            *bad = position;
+        }
+    }
+    return sum;
+}

@@ -1,0 +1,116 @@
+/* softmax_formula.h -- the formulas of the softmax family, of one row or of one vector of rows.
+   Not here: loops over classes (softmax_rows.h, softmax_positions.h), threads, divisors of a mean.
+
+   Letters: x the logits of a row, m = max x, t the target class, a the coefficients that the target gives (crossent.h),
+       rest     = sum e^(x_c - m) over all classes but one that has the maximum
+       distance = sum b_c (m - x_c),   mass = sum b_c       b: the part of a that is spread over the classes
+   so that sum e^(x_c - m) = 1 + rest and -log p_c = (m - x_c) + log1p(rest): a sum of two terms that are not negative, in
+   which nothing cancels, down to losses of 1e-38.
+   Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax functions, 2021, algorithm 4.1. */
+#include <math.h>
+
+#include "../crossent.h"
+#include "vec_math.h"
+
+/* Which b a row has: the loops are compiled once for each. */
+enum spread {
+    NO_SPREAD,              /* b = 0: a class index without smoothing, or no target */
+    UNIFORM,                /* b = 1: label smoothing */
+    WEIGHTS,                /* b = w: label smoothing with weights */
+    PROBABILITIES,          /* b = (1 - eps) q + eps/C */
+    WEIGHTED_PROBABILITIES, /* b = w ((1 - eps) q + eps/C) */
+    SPREADS,
+};
+
+SIMD enum spread spread_of(const struct crossent_softmax_job *job) {
+    if (job->probabilities) return job->weight ? WEIGHTED_PROBABILITIES : PROBABILITIES;
+    if (job->target && job->label_smoothing != 0) return job->weight ? WEIGHTS : UNIFORM;
+    return NO_SPREAD;
+}
+
+/* A row's numbers before the last step, a lane per row. u and v: a = u [c = t] + v b; k: the factor of the gradient. */
+struct row_state {
+    vec max, rest, distance, mass, at_target, spread_at_target, u, v, k;
+};
+
+/* What the last step leaves: the value, and  output = e^(x - m) exp_scale - spread_scale b,  but for the target class. */
+struct row_finish {
+    vec value, log_sum, exp_scale, spread_scale, target_gradient;
+};
+
+/* value = u ((m - x_t) + log1p(rest)) + v (distance + mass log1p(rest));   gradient = k ((u + v mass) p - a) */
+SIMD struct row_finish finish_row(struct row_state s) {
+    const vec one = v_set(1);
+    /* m - m is 0, or nan if the maximum is infinite: then there is no softmax */
+    const vec rest = v_add(s.rest, v_sub(s.max, s.max));
+    const vec log_sum = v_log1p(rest), sum = v_add(one, rest);
+    const vec below_max = v_sub(s.max, s.at_target);
+    const vec index_part = v_mul(s.u, v_add(below_max, log_sum));
+    const vec spread_part = v_mul(s.v, v_mul_add(s.mass, log_sum, s.distance));
+
+    /* 1 - p_t = (the other terms) / sum, which does not cancel as p_t - 1 would */
+    const vec e_target = v_exp_nonpositive(v_sub(s.at_target, s.max));
+    const vec others = v_select(v_equal(s.at_target, s.max), rest, v_add(v_sub(one, e_target), rest));
+    const vec spread_gradient = v_mul(s.v, v_sub(v_div(v_mul(s.mass, e_target), sum), s.spread_at_target));
+    const vec index_gradient = v_mul(s.u, v_div(others, sum));
+    return (struct row_finish){
+        .value = v_add(index_part, spread_part),
+        .log_sum = log_sum,
+        .exp_scale = v_div(v_mul(s.k, v_mul_add(s.v, s.mass, s.u)), sum),
+        .spread_scale = v_mul(s.k, s.v),
+        .target_gradient = v_mul(s.k, v_sub(spread_gradient, index_gradient)),
+    };
+}
+
+/* No target: value = logsumexp(x) = m + log1p(rest),  exp_scale = k / sum. */
+SIMD struct row_finish finish_without_target(struct row_state s) {
+    const vec rest = v_add(s.rest, v_sub(s.max, s.max)), zero = v_set(0);
+    return (struct row_finish){
+        .value = v_add(s.max, v_log1p(s.rest)),
+        .log_sum = v_log1p(rest),
+        .exp_scale = v_div(s.k, v_add(v_set(1), rest)),
+        .spread_scale = zero,
+        .target_gradient = zero,
+    };
+}
+
+/* x - m, where m is a maximum over x: a run of nothing but -inf is measured from 0, so that e^(x - m) is 0 and not nan. */
+SIMD double reference(double max) { return max == -INFINITY ? 0.0 : max; }
+
+/* Two runs of columns of one row as one. */
+SIMD struct crossent_partial merge_partials(struct crossent_partial a, struct crossent_partial b) {
+    const struct crossent_partial high = a.max >= b.max ? a : b, low = a.max >= b.max ? b : a;
+    const double factor = low.max == high.max ? 1.0 : exp(low.max - high.max);
+    const double shift = reference(high.max) - reference(low.max);
+    return (struct crossent_partial){
+        .max = high.max,
+        .rest = high.rest + (low.rest + 1.0) * factor, /* + 1: the maximum of the lower run counts now */
+        .distance = high.distance + low.distance + (low.mass == 0 ? 0 : low.mass * shift),
+        .mass = high.mass + low.mass,
+        .at_target = high.at_target + low.at_target, /* one of the two is 0 */
+    };
+}
+
+/* The target of a position, read once: another thread may be writing it. False where the position is ignored. */
+SIMD int read_target(const struct crossent_softmax_job *job, size_t position, size_t *target) {
+    const int64_t t = *(const volatile int64_t *)(job->target + position);
+    *target = (size_t)t;
+    return t != job->ignore_index && (uint64_t)t < (uint64_t)job->classes;
+}
+
+/* (1 - eps) w_t, the coefficient u of a class index. */
+SIMD real index_weight(const struct crossent_softmax_job *job, size_t target) {
+    const double w = job->weight ? (double)((const real *)job->weight)[target] : 1.0;
+    return (real)((1.0 - job->label_smoothing) * w);
+}
+
+/* The coefficient v of the spread part, the same for every row. */
+SIMD real spread_factor(const struct crossent_softmax_job *job, enum spread spread) {
+    if (spread == UNIFORM || spread == WEIGHTS) return (real)(job->label_smoothing / (double)job->classes);
+    return spread == NO_SPREAD ? 0 : 1;
+}
+
+SIMD real gradient_factor(const struct crossent_softmax_job *job, size_t position) {
+    const double g = job->grad_output ? (double)((const real *)job->grad_output)[position] : 1.0;
+    return (real)(job->grad_scale * g);
+}

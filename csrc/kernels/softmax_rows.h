@@ -1,0 +1,279 @@
+/* softmax_rows.h -- the softmax family on rows: the class axis is last, lanes run along the classes.
+   A row is reduced in blocks of BLOCK columns, each from its own maximum, and the blocks are merged in order, whether one
+   thread computes the row or several do: so a row's bits never depend on who else is there. Each block is read from
+   memory once: the second and third look find it in a cache. Called by the driver softmax.c through table.h. */
+
+enum {
+    UNROLL = 4, /* independent sums, to hide the latency of an addition */
+    FLUSH = 16, /* additions of a short lane before it goes to float64: its error stays below 16 half ULP */
+    GROUP = 1024, /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
+};
+
+/* One row of a job: where it is, and what its coefficients b are made of. */
+struct row_view {
+    const real *x, *probabilities, *weight;
+    real *output;
+    vec slope, offset; /* (1 - eps) and eps/C */
+    enum spread spread;
+    enum crossent_output kind;
+};
+
+SIMD struct row_view view_row(const struct crossent_softmax_job *job, size_t row, enum spread spread, enum crossent_output kind) {
+    const size_t start = row * job->classes;
+    const double eps = job->label_smoothing;
+    return (struct row_view){
+        .x = (const real *)job->input + start,
+        .probabilities = spread >= PROBABILITIES ? (const real *)job->probabilities + start : NULL,
+        .weight = job->weight,
+        .output = kind == CROSSENT_NO_OUTPUT ? NULL : (real *)job->output + start,
+        .slope = v_set((real)(1.0 - eps)),
+        .offset = v_set((real)(eps / (double)job->classes)),
+        .spread = spread,
+        .kind = kind,
+    };
+}
+
+/* b of the n columns from c on; anything behind them */
+SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
+    const vec zero = v_set(0);
+    if (row->spread == UNIFORM) return v_set(1);
+    if (row->spread == WEIGHTS) return v_load_first(row->weight + c, n, zero);
+    const vec b = v_mul_add(row->slope, v_load_first(row->probabilities + c, n, zero), row->offset);
+    return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
+}
+
+SIMD real run_max(const real *x, size_t n) {
+    const vec lowest = v_set(-INFINITY);
+    vec max[UNROLL] = {lowest, lowest, lowest, lowest};
+    size_t c = 0;
+    for (; c + UNROLL * LANES <= n; c += UNROLL * LANES)
+#pragma GCC unroll 4
+        for (int i = 0; i < UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
+    for (; c < n; c += LANES) max[0] = v_max(v_load_first(x + c, n - c, lowest), max[0]);
+    return v_reduce_max(v_max(v_max(max[0], max[1]), v_max(max[2], max[3])));
+}
+
+struct lane_sums {
+    vec rest, distance, mass;
+};
+struct wide_sums {
+    wide rest, distance, mass;
+};
+
+SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum spread spread) {
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++) {
+        total->rest = wide_add(total->rest, lanes[i].rest);
+        if (spread != NO_SPREAD) total->distance = wide_add(total->distance, lanes[i].distance);
+        if (spread >= WEIGHTS) total->mass = wide_add(total->mass, lanes[i].mass);
+        lanes[i] = (struct lane_sums){v_set(0), v_set(0), v_set(0)};
+    }
+}
+
+/* Take the n <= LANES columns from c on into the sums; returns how many lanes are not at the maximum. */
+SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, struct lane_sums *sums) {
+    const vec x = v_load_first(row->x + c, n, v_set(-INFINITY));
+    const vec e = v_exp_nonpositive(v_sub(x, origin));
+    const mask below = v_unequal(x, max); /* a nan is below, so that it reaches the sum */
+    sums->rest = v_add_where(below, sums->rest, e);
+    if (row->spread != NO_SPREAD) {
+        const vec b = row_spread(row, c, n), zero = v_set(0);
+        vec term = v_sub(origin, x);
+        if (row->spread != UNIFORM) term = v_mul(b, term);
+        if (row->spread >= PROBABILITIES) term = v_select(v_equal(b, zero), zero, term); /* 0 * inf is 0 here */
+        const mask here = m_first(n);
+        sums->distance = v_add_where(here, sums->distance, term);
+        if (row->spread >= WEIGHTS) sums->mass = v_add_where(here, sums->mass, b);
+    }
+    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, e, n);
+    return m_count(below);
+}
+
+/* The sums of n columns from c on, measured from their own maximum; e^(x - m) goes to the output for a gradient. */
+SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, size_t n) {
+    const real highest = run_max(row->x + c, n);
+    const vec max = v_set(highest), origin = v_set((real)reference(highest)), zero = v_set(0);
+    struct lane_sums lanes[UNROLL] = {{zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
+    struct wide_sums total = {wide_zero(), wide_zero(), wide_zero()};
+    const size_t width = UNROLL * LANES;
+    size_t done = 0, below = 0;
+    while (n - done >= width) {
+        const size_t left = (n - done) / width, steps = left < FLUSH ? left : FLUSH;
+        for (size_t s = 0; s < steps; s++, done += width)
+#pragma GCC unroll 4
+            for (int i = 0; i < UNROLL; i++)
+                below += add_columns(row, c + done + (size_t)i * LANES, LANES, max, origin, &lanes[i]);
+        flush(&total, lanes, UNROLL, row->spread);
+    }
+    for (; n - done >= LANES; done += LANES) below += add_columns(row, c + done, LANES, max, origin, &lanes[0]);
+    if (done < n) {
+        below += add_columns(row, c + done, n - done, max, origin, &lanes[0]);
+        done += LANES;
+    }
+    flush(&total, lanes, 1, row->spread);
+    return (struct crossent_partial){
+        .max = highest,
+        .rest = wide_sum(total.rest) + ((double)(done - below) - 1.0),
+        .distance = wide_sum(total.distance),
+        .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
+    };
+}
+
+/* output = e exp_scale - spread_scale b, or x - m - log sum, for the n columns from c on */
+SIMD void write_run(const struct row_view *row, size_t c, size_t n, const struct crossent_row *done, double exp_scale) {
+    const vec max = v_set((real)done->max), log_sum = v_set((real)done->log_sum);
+    const vec scale = v_set((real)exp_scale), spread_scale = v_set((real)done->spread_scale);
+    for (const size_t end = c + n; c < end; c += LANES) {
+        const size_t left = end - c;
+        vec y;
+        if (row->kind == CROSSENT_LOG_SOFTMAX) {
+            y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
+        } else {
+            y = v_mul(v_load_first(row->output + c, left, max), scale);
+            if (row->spread != NO_SPREAD) y = v_neg_mul_add(spread_scale, row_spread(row, c, left), y);
+        }
+        v_store_first(row->output + c, y, left);
+    }
+}
+
+/* Rows that are finished together, a lane each, and what becomes of them. */
+struct row_lanes {
+    real max[LANES], rest[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
+};
+struct row_results {
+    real value[LANES], log_sum[LANES], exp_scale[LANES], spread_scale[LANES], target_gradient[LANES];
+};
+
+/* Put row number `row` into a lane; an ignored row, which has no partial, becomes one whose value is 0. */
+SIMD void set_lane(struct row_lanes *lanes, size_t lane, const struct crossent_softmax_job *job, size_t row,
+                   const struct crossent_partial *p, enum spread spread) {
+    size_t t = 0;
+    const int has_class = job->target && read_target(job, row, &t);
+    const struct crossent_partial none = {0};
+    const struct crossent_partial sums = p ? *p : none;
+    const real w = spread == WEIGHTS && has_class ? ((const real *)job->weight)[t] : 1;
+    lanes->max[lane] = (real)sums.max;
+    lanes->rest[lane] = (real)sums.rest;
+    lanes->distance[lane] = (real)sums.distance;
+    lanes->mass[lane] = (real)sums.mass;
+    lanes->at_target[lane] = has_class ? (real)sums.at_target : (real)sums.max;
+    lanes->spread_at_target[lane] = spread == UNIFORM || spread == WEIGHTS ? w : 0;
+    lanes->u[lane] = has_class ? index_weight(job, t) : 0;
+    lanes->k[lane] = p ? gradient_factor(job, row) : 0;
+}
+
+SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_lanes *in, struct row_results *out,
+                       enum spread spread) {
+    const struct row_state state = {
+        .max = v_load(in->max), .rest = v_load(in->rest), .distance = v_load(in->distance), .mass = v_load(in->mass),
+        .at_target = v_load(in->at_target), .spread_at_target = v_load(in->spread_at_target),
+        .u = v_load(in->u), .v = v_set(spread_factor(job, spread)), .k = v_load(in->k),
+    };
+    const int has_target = job->target || job->probabilities;
+    const struct row_finish f = has_target ? finish_row(state) : finish_without_target(state);
+    v_store(out->value, f.value);
+    v_store(out->log_sum, f.log_sum);
+    v_store(out->exp_scale, f.exp_scale);
+    v_store(out->spread_scale, f.spread_scale);
+    v_store(out->target_gradient, f.target_gradient);
+}
+
+SIMD struct crossent_row result_of(const struct row_lanes *in, const struct row_results *out, size_t lane) {
+    return (struct crossent_row){
+        .max = (double)in->max[lane],
+        .log_sum = (double)out->log_sum[lane],
+        .exp_scale = (double)out->exp_scale[lane],
+        .spread_scale = (double)out->spread_scale[lane],
+        .target_gradient = (double)out->target_gradient[lane],
+    };
+}
+
+SIMD size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
+SIMD size_t block_width(size_t classes, size_t block) {
+    const size_t left = classes - block * BLOCK;
+    return left < BLOCK ? left : BLOCK;
+}
+
+SIMD int is_live(const struct crossent_softmax_job *job, size_t row) {
+    size_t t;
+    return !job->target || read_target(job, row, &t);
+}
+
+/* First step: reduce one block of a row. The target's logit is taken now, for the output may be the input. */
+SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job, size_t row, size_t block, enum spread spread,
+                                          enum crossent_output kind) {
+    const struct row_view view = view_row(job, row, spread, kind);
+    size_t t = 0;
+    const size_t first = block * BLOCK, width = block_width(job->classes, block);
+    const int holds_target = job->target && read_target(job, row, &t) && t - first < width;
+    const double at_target = holds_target ? (double)view.x[t] : 0;
+    struct crossent_partial partial = reduce_run(&view, first, width);
+    partial.at_target = at_target;
+    return partial;
+}
+
+/* Last step: the output of one block, and of the target's class if it is there. */
+SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max,
+                      const struct crossent_row *done, enum spread spread, enum crossent_output kind) {
+    const struct row_view view = view_row(job, row, spread, kind);
+    size_t t = 0;
+    const size_t first = block * BLOCK, width = block_width(job->classes, block);
+    const double rescale = block_max == done->max ? 1.0 : exp(block_max - done->max);
+    write_run(&view, first, width, done, done->exp_scale * rescale);
+    if (kind == CROSSENT_GRADIENT && job->target && read_target(job, row, &t) && t - first < width)
+        view.output[t] = (real)done->target_gradient;
+}
+
+/* The two steps, compiled for what a job asks; the middle one, finish_lanes, is the same for all. */
+struct row_kernels {
+    enum spread spread;
+    struct crossent_partial (*reduce)(const struct crossent_softmax_job *job, size_t row, size_t block);
+    void (*write)(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max,
+                  const struct crossent_row *done);
+};
+
+/* Reduce the blocks of a row in order, merging as they come. */
+SIMD struct crossent_partial reduce_row(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t row,
+                                        double *maxima) {
+    struct crossent_partial whole = kernels->reduce(job, row, 0);
+    maxima[0] = whole.max;
+    for (size_t block = 1; block < block_count(job->classes); block++) {
+        const struct crossent_partial partial = kernels->reduce(job, row, block);
+        maxima[block] = partial.max;
+        whole = merge_partials(whole, partial);
+    }
+    return whole;
+}
+
+SIMD void write_row(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t row, int live,
+                    const double *maxima, const struct crossent_row *done) {
+    for (size_t block = 0; live && block < block_count(job->classes); block++)
+        kernels->write(job, row, block, block_count(job->classes) > 1 ? maxima[block] : done->max, done);
+    if (!live) memset((real *)job->output + row * job->classes, 0, job->classes * sizeof(real));
+}
+
+SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t first, size_t count,
+                         double *maxima) {
+    const size_t group = job->classes <= GROUP ? LANES : 1;
+    double sum = 0;
+    for (size_t start = first; start < first + count; start += group) {
+        const size_t rows = first + count - start < group ? first + count - start : group;
+        struct row_lanes lanes = {0};
+        struct row_results results;
+        int live[LANES];
+        for (size_t i = 0; i < rows; i++) {
+            struct crossent_partial whole;
+            live[i] = is_live(job, start + i);
+            if (live[i]) whole = reduce_row(kernels, job, start + i, maxima);
+            set_lane(&lanes, i, job, start + i, live[i] ? &whole : NULL, kernels->spread);
+        }
+        finish_lanes(job, &lanes, &results, kernels->spread);
+        for (size_t i = 0; i < rows; i++) {
+            if (job->values) ((real *)job->values)[start + i] = results.value[i];
+            sum += (double)results.value[i];
+            const struct crossent_row done = result_of(&lanes, &results, i);
+            if (job->kind != CROSSENT_NO_OUTPUT) write_row(kernels, job, start + i, live[i], maxima, &done);
+        }
+    }
+    return sum;
+}

@@ -1,0 +1,42 @@
+/* vec_math.h -- exp and log1p of a vector, written once in the verbs of simd/; their constants are in simd/float32.h and
+   simd/float64.h, fitted by tools/fit_vec_math.py. Called by the softmax formulas and, one by one, by the tests.
+
+   | function           | domain             | max error              | special values                                     |
+   | v_exp_nonpositive  | x <= 0, -inf, nan  | 1 ULP, subnormals too  | e^-inf = 0, e^nan = nan, e^0 = 1 exactly            |
+   | v_exp              | all                | 1 ULP, subnormals too  | e^inf = inf                                         |
+   | v_log1p            | x >= 0, inf, nan   | 1 ULP                  | log1p(0) = 0, log1p(inf) = inf, log1p(nan) = nan    | */
+
+#include <math.h>
+
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1), by Horner's rule */
+SIMD vec polynomial(vec x, const real *c, int n) {
+    vec sum = v_set(c[n - 1]);
+#pragma GCC unroll 16
+    for (int i = n - 2; i >= 0; i--) sum = v_mul_add(sum, x, v_set(c[i]));
+    return sum;
+}
+
+/* e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)) */
+SIMD vec v_exp_nonpositive(vec x) {
+    const mask counts = v_not_less(x, v_set(EXP_LOWEST)); /* the others are 0, and cost no underflow; a nan counts */
+    const vec n = v_round(v_mul(x, v_set(LOG2_E)));
+    const vec r = v_neg_mul_add(n, v_set(LN2_LOW), v_neg_mul_add(n, v_set(LN2_HIGH), x));
+    const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
+    const vec e = v_add(v_set(1), v_mul_add(v_mul(r, r), q, r));
+    return v_scale_by_pow2_where(counts, e, n);
+}
+
+SIMD vec v_exp(vec x) { return v_exp_nonpositive(v_min(v_set(EXP_HIGHEST), x)); }
+
+/* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f).
+   f comes from x, not from the rounded 1 + x, so that no bit of a small x is lost. */
+SIMD vec v_log1p(vec x) {
+    const vec one = v_set(1);
+    const vec k = v_add(v_exponent(v_mul(v_add(one, x), v_set((real)(2.0 / 3.0)))), one);
+    const vec scale = v_scale_by_pow2(one, v_sub(v_set(0), k));
+    const vec f = v_mul_add(x, scale, v_sub(scale, one));
+    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec tail = v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW)));
+    const vec log = v_mul_add(k, v_set(LN2_HIGH), v_add(f, tail));
+    return v_select(v_equal(x, v_set(INFINITY)), x, log);
+}

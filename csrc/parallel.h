@@ -1,0 +1,11 @@
+/* parallel.h -- run numbered blocks on threads. */
+#ifndef CROSSENT_PARALLEL_H
+#define CROSSENT_PARALLEL_H
+
+#include <stddef.h>
+
+/* Call body(context, block) for every block below `blocks`, in any order, on at most `threads` threads. What a block does
+   must not depend on the order; sums are stored per block and added by the caller, in block order. */
+void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block), void *context);
+
+#endif

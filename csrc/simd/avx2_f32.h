@@ -1,0 +1,104 @@
+/* AVX2 + FMA float32: eight lanes. Include it first: everything after it is compiled for AVX2.
+   The meaning of each verb is in simd/README.md. */
+#ifndef CROSSENT_SIMD_H
+#define CROSSENT_SIMD_H
+
+#define TARGET_ISA "avx2,fma"
+#include "target_begin.h"
+
+#include <immintrin.h>
+
+#include "float32.h"
+
+enum { LANES = 8 };
+typedef __m256 vec;
+typedef __m256 mask;
+typedef struct {
+    __m256d low, high;
+} wide;
+
+SIMD __m256i lane_numbers(void) { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
+SIMD mask m_first(size_t n) {
+    const int lanes = n >= LANES ? LANES : (int)n;
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane_numbers()));
+}
+SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(m)); }
+
+SIMD vec v_set(real a) { return _mm256_set1_ps(a); }
+SIMD vec v_select(mask m, vec yes, vec no) { return _mm256_blendv_ps(no, yes, m); }
+SIMD vec v_load(const real *p) { return _mm256_loadu_ps(p); }
+SIMD void v_store(real *p, vec a) { _mm256_storeu_ps(p, a); }
+SIMD vec v_load_first(const real *p, size_t n, vec fill) {
+    if (n >= LANES) return v_load(p);
+    const mask m = m_first(n);
+    return v_select(m, _mm256_maskload_ps(p, _mm256_castps_si256(m)), fill);
+}
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        _mm256_maskstore_ps(p, _mm256_castps_si256(m_first(n)), a);
+}
+
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
+    const __m256i offsets = _mm256_mullo_epi32(lane_numbers(), _mm256_set1_epi32((int)stride));
+    return _mm256_mask_i32gather_ps(fill, p, offsets, m_first(n), sizeof(real));
+}
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
+    real lanes[LANES];
+    v_store(lanes, a);
+    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
+}
+
+SIMD vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+SIMD vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+SIMD vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+SIMD vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
+SIMD vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+SIMD vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+SIMD vec v_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
+SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_ps(m, b)); }
+
+SIMD vec v_exponent(vec a) {
+    const __m256i biased = _mm256_srli_epi32(_mm256_castps_si256(a), 23);
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
+}
+/* 2^n for an integer n of [-126, 127] */
+SIMD vec pow2(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+SIMD vec v_scale_by_pow2(vec a, vec n) {
+    /* in two steps, so that subnormal results are rounded once and 2^128 is reached */
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(a, pow2(half)), pow2(_mm256_sub_epi32(whole, half)));
+}
+
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
+    return _mm256_and_ps(m, v_scale_by_pow2(a, _mm256_and_ps(m, n)));
+}
+
+SIMD real v_reduce_max(vec a) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+SIMD wide wide_zero(void) { return (wide){_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+SIMD wide wide_add(wide a, vec b) {
+    return (wide){_mm256_add_pd(a.low, _mm256_cvtps_pd(_mm256_castps256_ps128(b))),
+                  _mm256_add_pd(a.high, _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)))};
+}
+SIMD vec wide_to_vec(wide a) { return _mm256_set_m128(_mm256_cvtpd_ps(a.high), _mm256_cvtpd_ps(a.low)); }
+SIMD double wide_sum(wide a) {
+    const __m256d s = _mm256_add_pd(a.low, a.high);
+    const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* AVX2 + FMA float64: four lanes. Include it first: everything after it is compiled for AVX2.
+   The meaning of each verb is in simd/README.md. */
+#ifndef CROSSENT_SIMD_H
+#define CROSSENT_SIMD_H
+
+#define TARGET_ISA "avx2,fma"
+#include "target_begin.h"
+
+#include <immintrin.h>
+
+#include "float64.h"
+
+enum { LANES = 4 };
+typedef __m256d vec;
+typedef __m256d mask;
+typedef __m256d wide;
+
+SIMD mask m_first(size_t n) {
+    const long long lanes = n >= LANES ? LANES : (long long)n;
+    return _mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), _mm256_set_epi64x(3, 2, 1, 0)));
+}
+SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount((unsigned)_mm256_movemask_pd(m)); }
+
+SIMD vec v_set(real a) { return _mm256_set1_pd(a); }
+SIMD vec v_select(mask m, vec yes, vec no) { return _mm256_blendv_pd(no, yes, m); }
+SIMD vec v_load(const real *p) { return _mm256_loadu_pd(p); }
+SIMD void v_store(real *p, vec a) { _mm256_storeu_pd(p, a); }
+SIMD vec v_load_first(const real *p, size_t n, vec fill) {
+    if (n >= LANES) return v_load(p);
+    const mask m = m_first(n);
+    return v_select(m, _mm256_maskload_pd(p, _mm256_castpd_si256(m)), fill);
+}
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        _mm256_maskstore_pd(p, _mm256_castpd_si256(m_first(n)), a);
+}
+
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
+    const __m128i offsets = _mm_mullo_epi32(_mm_set_epi32(3, 2, 1, 0), _mm_set1_epi32((int)stride));
+    return _mm256_mask_i32gather_pd(fill, p, offsets, m_first(n), sizeof(real));
+}
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
+    real lanes[LANES];
+    v_store(lanes, a);
+    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
+}
+
+SIMD vec v_add(vec a, vec b) { return _mm256_add_pd(a, b); }
+SIMD vec v_sub(vec a, vec b) { return _mm256_sub_pd(a, b); }
+SIMD vec v_mul(vec a, vec b) { return _mm256_mul_pd(a, b); }
+SIMD vec v_div(vec a, vec b) { return _mm256_div_pd(a, b); }
+SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm256_fnmadd_pd(a, b, c); }
+SIMD vec v_min(vec a, vec b) { return _mm256_min_pd(a, b); }
+SIMD vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
+SIMD vec v_round(vec a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
+SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_pd(m, b)); }
+
+/* The integer n of a lane (|n| < 2^51) as int64: adding 1.5 * 2^52 leaves n in the low bits of the mantissa. */
+SIMD __m256i to_int64(vec n) {
+    const __m256d magic = _mm256_set1_pd(0x1.8p52);
+    return _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(n, magic)), _mm256_castpd_si256(magic));
+}
+SIMD vec v_exponent(vec a) {
+    const __m256d magic = _mm256_set1_pd(0x1.8p52);
+    const __m256i biased = _mm256_srli_epi64(_mm256_castpd_si256(a), 52);
+    const __m256d shifted = _mm256_castsi256_pd(_mm256_add_epi64(biased, _mm256_castpd_si256(magic)));
+    return _mm256_sub_pd(_mm256_sub_pd(shifted, magic), _mm256_set1_pd(1023.0));
+}
+/* 2^n for an integer n of [-1022, 1023] */
+SIMD vec pow2(__m256i n) {
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(n, _mm256_set1_epi64x(1023)), 52));
+}
+SIMD vec v_scale_by_pow2(vec a, vec n) {
+    /* in two steps, so that subnormal results are rounded once and 2^1024 is reached */
+    const vec half = _mm256_floor_pd(_mm256_mul_pd(n, _mm256_set1_pd(0.5)));
+    return _mm256_mul_pd(_mm256_mul_pd(a, pow2(to_int64(half))), pow2(to_int64(_mm256_sub_pd(n, half))));
+}
+
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
+    return _mm256_and_pd(m, v_scale_by_pow2(a, _mm256_and_pd(m, n)));
+}
+
+SIMD real v_reduce_max(vec a) {
+    const __m128d m = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
+}
+
+SIMD wide wide_zero(void) { return _mm256_setzero_pd(); }
+SIMD wide wide_add(wide a, vec b) { return _mm256_add_pd(a, b); }
+SIMD vec wide_to_vec(wide a) { return a; }
+SIMD double wide_sum(wide a) {
+    const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* NEON (AArch64) float32: four lanes. The meaning of each verb is in simd/README.md. */
+#ifndef CROSSENT_SIMD_H
+#define CROSSENT_SIMD_H
+
+#include <arm_neon.h>
+
+#include "float32.h"
+
+enum { LANES = 4 };
+typedef float32x4_t vec;
+typedef uint32x4_t mask;
+typedef struct {
+    float64x2_t low, high;
+} wide;
+
+SIMD mask m_first(size_t n) {
+    static const uint32_t numbers[LANES] = {0, 1, 2, 3};
+    return vcltq_u32(vld1q_u32(numbers), vdupq_n_u32(n >= LANES ? LANES : (uint32_t)n));
+}
+SIMD size_t m_count(mask m) { return vaddvq_u32(vshrq_n_u32(m, 31)); }
+
+SIMD vec v_set(real a) { return vdupq_n_f32(a); }
+SIMD vec v_load(const real *p) { return vld1q_f32(p); }
+SIMD void v_store(real *p, vec a) { vst1q_f32(p, a); }
+/* NEON has no masked memory access: the first lanes go one by one through a small array. */
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
+    real lanes[LANES];
+    v_store(lanes, fill);
+    for (size_t i = 0; i < n && i < LANES; i++) lanes[i] = p[i * stride];
+    return v_load(lanes);
+}
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
+    real lanes[LANES];
+    v_store(lanes, a);
+    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
+}
+SIMD vec v_load_first(const real *p, size_t n, vec fill) {
+    return n >= LANES ? v_load(p) : v_load_strided(p, 1, n, fill);
+}
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        v_store_strided(p, 1, a, n);
+}
+
+SIMD vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+SIMD vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+SIMD vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+SIMD vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+SIMD vec v_mul_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
+SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f32(m, yes, no); }
+/* compare and select, not vmin and vmax: those return nan if either is */
+SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f32(a, b), a, b); }
+SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f32(a, b), a, b); }
+SIMD vec v_round(vec a) { return vrndnq_f32(a); }
+
+SIMD mask v_equal(vec a, vec b) { return vceqq_f32(a, b); }
+SIMD mask v_unequal(vec a, vec b) { return vmvnq_u32(vceqq_f32(a, b)); }
+SIMD mask v_not_less(vec a, vec b) { return vmvnq_u32(vcltq_f32(a, b)); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_select(m, v_add(a, b), a); }
+
+SIMD vec v_exponent(vec a) {
+    const int32x4_t biased = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23));
+    return vcvtq_f32_s32(vsubq_s32(biased, vdupq_n_s32(127)));
+}
+/* 2^n for an integer n of [-126, 127] */
+SIMD vec pow2(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
+SIMD vec v_scale_by_pow2(vec a, vec n) {
+    /* in two steps, so that subnormal results are rounded once and 2^128 is reached */
+    const int32x4_t whole = vcvtq_s32_f32(n), half = vshrq_n_s32(whole, 1);
+    return vmulq_f32(vmulq_f32(a, pow2(half)), pow2(vsubq_s32(whole, half)));
+}
+
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
+    const vec zero = v_set(0);
+    return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
+}
+
+SIMD real v_reduce_max(vec a) { return vmaxvq_f32(a); }
+
+SIMD wide wide_zero(void) { return (wide){vdupq_n_f64(0.0), vdupq_n_f64(0.0)}; }
+SIMD wide wide_add(wide a, vec b) {
+    return (wide){vaddq_f64(a.low, vcvt_f64_f32(vget_low_f32(b))), vaddq_f64(a.high, vcvt_high_f64_f32(b))};
+}
+SIMD vec wide_to_vec(wide a) { return vcvt_high_f32_f64(vcvt_f32_f64(a.low), a.high); }
+SIMD double wide_sum(wide a) { return vaddvq_f64(vaddq_f64(a.low, a.high)); }
+
+#endif

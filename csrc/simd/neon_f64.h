@@ -1,0 +1,86 @@
+/* NEON (AArch64) float64: two lanes. The meaning of each verb is in simd/README.md. */
+#ifndef CROSSENT_SIMD_H
+#define CROSSENT_SIMD_H
+
+#include <arm_neon.h>
+
+#include "float64.h"
+
+enum { LANES = 2 };
+typedef float64x2_t vec;
+typedef uint64x2_t mask;
+typedef float64x2_t wide;
+
+SIMD mask m_first(size_t n) {
+    static const uint64_t numbers[LANES] = {0, 1};
+    return vcltq_u64(vld1q_u64(numbers), vdupq_n_u64(n >= LANES ? LANES : n));
+}
+SIMD size_t m_count(mask m) { return (size_t)vaddvq_u64(vshrq_n_u64(m, 63)); }
+
+SIMD vec v_set(real a) { return vdupq_n_f64(a); }
+SIMD vec v_load(const real *p) { return vld1q_f64(p); }
+SIMD void v_store(real *p, vec a) { vst1q_f64(p, a); }
+/* NEON has no masked memory access: the first lanes go one by one through a small array. */
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
+    real lanes[LANES];
+    v_store(lanes, fill);
+    for (size_t i = 0; i < n && i < LANES; i++) lanes[i] = p[i * stride];
+    return v_load(lanes);
+}
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
+    real lanes[LANES];
+    v_store(lanes, a);
+    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
+}
+SIMD vec v_load_first(const real *p, size_t n, vec fill) {
+    return n >= LANES ? v_load(p) : v_load_strided(p, 1, n, fill);
+}
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        v_store_strided(p, 1, a, n);
+}
+
+SIMD vec v_add(vec a, vec b) { return vaddq_f64(a, b); }
+SIMD vec v_sub(vec a, vec b) { return vsubq_f64(a, b); }
+SIMD vec v_mul(vec a, vec b) { return vmulq_f64(a, b); }
+SIMD vec v_div(vec a, vec b) { return vdivq_f64(a, b); }
+SIMD vec v_mul_add(vec a, vec b, vec c) { return vfmaq_f64(c, a, b); }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return vfmsq_f64(c, a, b); }
+SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f64(m, yes, no); }
+/* compare and select, not vmin and vmax: those return nan if either is */
+SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f64(a, b), a, b); }
+SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f64(a, b), a, b); }
+SIMD vec v_round(vec a) { return vrndnq_f64(a); }
+
+SIMD mask v_equal(vec a, vec b) { return vceqq_f64(a, b); }
+SIMD mask v_unequal(vec a, vec b) { return veorq_u64(vceqq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }
+SIMD mask v_not_less(vec a, vec b) { return veorq_u64(vcltq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_select(m, v_add(a, b), a); }
+
+SIMD vec v_exponent(vec a) {
+    const int64x2_t biased = vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(a), 52));
+    return vcvtq_f64_s64(vsubq_s64(biased, vdupq_n_s64(1023)));
+}
+/* 2^n for an integer n of [-1022, 1023] */
+SIMD vec pow2(int64x2_t n) { return vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(n, vdupq_n_s64(1023)), 52)); }
+SIMD vec v_scale_by_pow2(vec a, vec n) {
+    /* in two steps, so that subnormal results are rounded once and 2^1024 is reached */
+    const int64x2_t whole = vcvtq_s64_f64(n), half = vshrq_n_s64(whole, 1);
+    return vmulq_f64(vmulq_f64(a, pow2(half)), pow2(vsubq_s64(whole, half)));
+}
+
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
+    const vec zero = v_set(0);
+    return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
+}
+
+SIMD real v_reduce_max(vec a) { return vmaxvq_f64(a); }
+
+SIMD wide wide_zero(void) { return vdupq_n_f64(0.0); }
+SIMD wide wide_add(wide a, vec b) { return vaddq_f64(a, b); }
+SIMD vec wide_to_vec(wide a) { return a; }
+SIMD double wide_sum(wide a) { return vaddvq_f64(a); }
+
+#endif

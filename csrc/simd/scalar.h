@@ -1,0 +1,64 @@
+/* The readable twin: one lane, plain C. It is the fallback on a CPU without a vector header of its own, and the
+   definition that the others are tested against. scalar_f32.h and scalar_f64.h include it for their type.
+   The meaning of each verb is in simd/README.md. */
+
+enum { LANES = 1 };
+typedef real vec;
+typedef int mask;
+typedef double wide;
+
+SIMD mask m_first(size_t n) { return n > 0; }
+SIMD size_t m_count(mask m) { return (size_t)m; }
+
+SIMD vec v_set(real a) { return a; }
+SIMD vec v_load(const real *p) { return *p; }
+SIMD void v_store(real *p, vec a) { *p = a; }
+SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n > 0 ? *p : fill; }
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n > 0) *p = a;
+}
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
+    (void)stride;
+    return v_load_first(p, n, fill);
+}
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
+    (void)stride;
+    v_store_first(p, a, n);
+}
+
+SIMD vec v_add(vec a, vec b) { return a + b; }
+SIMD vec v_sub(vec a, vec b) { return a - b; }
+SIMD vec v_mul(vec a, vec b) { return a * b; }
+SIMD vec v_div(vec a, vec b) { return a / b; }
+/* not fma(): without the instruction that is a slow emulation */
+SIMD vec v_mul_add(vec a, vec b, vec c) { return a * b + c; }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return c - a * b; }
+SIMD vec v_min(vec a, vec b) { return a < b ? a : b; }
+SIMD vec v_max(vec a, vec b) { return a > b ? a : b; }
+/* Adding and taking away 1.5 * 2^(mantissa bits) leaves the nearest integer, ties to even. */
+SIMD vec v_round(vec a) { return (a + ROUNDING_MAGIC) - ROUNDING_MAGIC; }
+
+SIMD mask v_equal(vec a, vec b) { return a == b; }
+SIMD mask v_unequal(vec a, vec b) { return a != b; }
+SIMD vec v_select(mask m, vec yes, vec no) { return m ? yes : no; }
+SIMD mask v_not_less(vec a, vec b) { return !(a < b); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return m ? a + b : a; }
+
+SIMD vec v_exponent(vec a) { return (real)((int)(bits_of(a) >> MANTISSA_BITS) - EXPONENT_BIAS); }
+/* 2^n for an integer n of [1 - EXPONENT_BIAS, EXPONENT_BIAS] */
+SIMD vec pow2(int n) { return real_of((real_bits)(n + EXPONENT_BIAS) << MANTISSA_BITS); }
+SIMD vec v_scale_by_pow2(vec a, vec n) {
+    /* in two steps, so that subnormal results are rounded once and the largest power is reached; a nan gives itself */
+    if (n != n) return n;
+    const int whole = (int)n, half = whole / 2;
+    return a * pow2(half) * pow2(whole - half);
+}
+
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return m ? v_scale_by_pow2(a, n) : 0; }
+
+SIMD real v_reduce_max(vec a) { return a; }
+
+SIMD wide wide_zero(void) { return 0.0; }
+SIMD wide wide_add(wide a, vec b) { return a + (double)b; }
+SIMD vec wide_to_vec(wide a) { return (vec)a; }
+SIMD double wide_sum(wide a) { return a; }

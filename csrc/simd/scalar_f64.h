@@ -1,0 +1,7 @@
+/* Scalar float64: the verbs of scalar.h on double. */
+#ifndef CROSSENT_SIMD_H
+#define CROSSENT_SIMD_H
+#include "float64.h"
+
+#include "scalar.h"
+#endif

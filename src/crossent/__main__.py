@@ -1,0 +1,5 @@
+"""``python -m crossent``: the command ``crossent``."""
+
+from crossent.cli import main
+
+raise SystemExit(main())

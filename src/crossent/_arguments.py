@@ -1,0 +1,230 @@
+"""Every check, every normalisation, every error text: from what a user passes to what a kernel may trust.
+
+The functions return dense, aligned, native arrays and plain numbers, or raise: ValueError for shapes and values, TypeError
+for dtypes, IndexError for a class or an axis out of bounds, in torch's words where torch has words. Called by ``_plans.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Layout(NamedTuple):
+    """An array seen as (outer, classes, inner), and its shape without the class axis."""
+
+    outer: int
+    classes: int
+    inner: int
+    positions_shape: tuple[int, ...]
+
+
+def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatArray:
+    """A dense, aligned, native array of float32 or float64; the user's own memory where that is possible."""
+    array = _plain_array(value, function, name)
+    if array.dtype.newbyteorder("=") not in FLOATS:
+        raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: expected float32 or float64')
+    return _dense(array, array.dtype.newbyteorder("="))
+
+
+def _plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first")
+    return np.asarray(value)
+
+
+def _dense(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
+
+
+def layout(shape: tuple[int, ...], dim: int) -> Layout:
+    """See an array of this shape, with classes along dim, as (outer, classes, inner)."""
+    before, after = shape[:dim], shape[dim + 1 :]
+    return Layout(math.prod(before), shape[dim], math.prod(after), before + after)
+
+
+def axis(dim: int, ndim: int) -> int:
+    """dim as a number from 0 to ndim - 1; a 0-d array counts as one of one dimension, as in torch."""
+    number, dimensions = operator.index(dim), max(ndim, 1)
+    if not -dimensions <= number < dimensions:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-dimensions}, {dimensions - 1}], but got {number})"
+        )
+    return number % dimensions
+
+
+def class_axis(dim: int | None, array: FloatArray, function: str) -> int:
+    """The axis of the classes: dim, or torch's choice of 1, and 0 for one row."""
+    if array.ndim == 0:
+        raise ValueError(f"{function}: Expected 1 or more dimensions (got 0)")
+    if dim is None:
+        return min(1, array.ndim - 1)
+    return axis(dim, array.ndim)
+
+
+def is_class_probabilities(input: FloatArray, target: NDArray[Any]) -> bool:
+    """torch's rule: a target of the input's shape holds probabilities, any other holds class indices."""
+    return input.shape == target.shape
+
+
+def probabilities(target: NDArray[Any], ignore_index: int, input: FloatArray) -> NDArray[Any]:
+    if not np.issubdtype(target.dtype, np.floating):
+        raise TypeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
+    if ignore_index >= 0:
+        raise ValueError("ignore_index is not supported for floating point target")
+    if target.dtype.newbyteorder("=") not in FLOATS:
+        raise TypeError(f"cross_entropy: expected probabilities of dtype float32 or float64, but got {target.dtype}")
+    return target
+
+
+def class_indices(target: NDArray[Any], input: FloatArray, dim: int) -> NDArray[np.int64]:
+    """Class indices as int64, one for each position of the input."""
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"expected target dtype to be an integer (class indices), but got {target.dtype}")
+    _check_target_shape(target, input, dim)
+    if target.dtype.kind == "u" and target.dtype.itemsize == 8 and target.size and target.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"Target {target.max()} is out of bounds.")
+    return _dense(target, np.dtype(np.int64))
+
+
+def _check_target_shape(target: NDArray[Any], input: FloatArray, dim: int) -> None:
+    expected = input.shape[:dim] + input.shape[dim + 1 :]
+    if target.shape == expected:
+        return
+    if input.ndim == 1:
+        if target.shape == (1,):
+            return
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {target.size}")
+    if dim > 0 and (target.shape[:1] or (0,)) != input.shape[:1]:
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({(target.shape or (0,))[0]})."
+        )
+    if input.ndim == 2:
+        raise ValueError(f"0D or 1D target tensor expected, multi-target not supported; got shape {list(target.shape)}")
+    raise ValueError(f"Expected target size {list(expected)}, got {list(target.shape)}")
+
+
+def class_weight(weight: ArrayLike | None, classes: int) -> NDArray[Any] | None:
+    if weight is None:
+        return None
+    array = _plain_array(weight, "cross_entropy", "weight")
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"expected weight of a real dtype, but got {array.dtype}")
+    if array.shape != (classes,):
+        raise ValueError(
+            f"weight tensor should be defined either for all {classes} classes or no classes "
+            f"but got weight tensor of shape: {list(array.shape)}"
+        )
+    return array
+
+
+def as_dtype(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> FloatArray | None:
+    """The array, dense and of this dtype."""
+    return None if array is None else _dense(array, dtype)
+
+
+def promoted(*arrays: NDArray[Any] | None) -> np.dtype[Any]:
+    """The dtype that holds all these float arrays: what torch's mixed arithmetic would give."""
+    return np.result_type(*(a.dtype.newbyteorder("=") for a in arrays if a is not None and a.dtype.kind == "f"))
+
+
+def whole_number(value: int, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"argument '{name}' must be int, not {type(value).__name__}") from None
+
+
+def smoothing(label_smoothing: float, name: str = "label_smoothing") -> float:
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"{name} must be between 0.0 and 1.0. Got: {label_smoothing}")
+    return float(label_smoothing)
+
+
+def several_classes(classes: int, function: str) -> None:
+    if classes < 2:
+        raise ValueError(f"{function}: expected two classes or more to spread the smoothing over, but got {classes}")
+
+
+def target_in_bounds(target: NDArray[np.int64], first_bad: int) -> None:
+    if first_bad >= 0:
+        raise IndexError(f"Target {target.reshape(-1)[first_bad]} is out of bounds.")
+
+
+def grad_output_array(grad_output: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
+    """The gradient that flows into a result of this shape and dtype."""
+    array = _plain_array(grad_output, "backward", "grad_output")
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"expected grad_output of a real dtype, but got {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"Expected grad_output of shape {list(shape)}, as the result has, but got {list(array.shape)}")
+    return _dense(array, dtype)
+
+
+def output(
+    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[Any], read: tuple[NDArray[Any] | None, ...]
+) -> FloatArray:
+    """The array that a kernel writes to: `out` itself, or memory of its own where `out` is missing or unfit.
+
+    Unfit is what is not dense, and what overlaps an array of `read`, which the kernel reads while it writes; the first
+    of them alone may be the very memory of `out`. Hand the result to :func:`deliver`.
+    """
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"expected out to be a NumPy array, but got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"expected out of shape {list(shape)}, but got {list(out.shape)}")
+    if out.dtype != dtype:
+        raise TypeError(f"expected out of dtype {dtype}, but got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("expected an out that can be written to, but got a read-only array")
+    fit = out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative
+    return out if fit and not _clashes(out, read) else np.empty(shape, dtype)
+
+
+def _clashes(out: NDArray[Any], read: tuple[NDArray[Any] | None, ...]) -> bool:
+    for number, array in enumerate(read):
+        if array is None or not np.may_share_memory(out, array):
+            continue
+        same = number == 0 and out.ctypes.data == array.ctypes.data and out.nbytes == array.nbytes
+        if not same:
+            return True
+    return False
+
+
+def deliver(result: FloatArray, out: NDArray[Any] | None) -> FloatArray:
+    """The result in the user's own `out`, if there is one."""
+    if out is None or out is result:
+        return result
+    np.copyto(out, result)
+    return out
+
+
+def one_hot_classes(tensor: ArrayLike, num_classes: int) -> tuple[NDArray[Any], int]:
+    """The class indices and their number of classes: num_classes, or one more than the largest index."""
+    indices = _plain_array(tensor, "one_hot", "tensor")
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"one_hot is only applicable to index tensor of an integer dtype, but got {indices.dtype}")
+    classes = whole_number(num_classes, "num_classes")
+    if indices.size == 0:
+        if classes <= 0:
+            raise ValueError("Can not infer total number of classes from empty tensor.")
+        return indices, classes
+    if indices.min() < 0:
+        raise ValueError(f"Class values must be non-negative, but got {indices.min()}.")
+    if classes == -1:
+        classes = int(indices.max()) + 1
+    if indices.max() >= classes:
+        raise ValueError(f"Class values must be smaller than num_classes ({classes}), but got {indices.max()}.")
+    return indices, classes

@@ -1,0 +1,219 @@
+"""Threads, instruction set, environment variables: what a computation runs on. No mathematics.
+
+``_plans.py`` asks :func:`get_num_threads` before each call into the kernels; users set it with
+:func:`set_num_threads` or, for a while, with :func:`num_threads`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from crossent import _kernels
+
+_MAX_THREADS = 1024
+
+
+def _threads_from_environment(name: str) -> int | None:
+    """The first number of the variable's list ("4,2" is legal in OpenMP), or None where it says nothing usable."""
+    text = os.environ.get(name)
+    if text is None:
+        return None
+    first = text.split(",")[0].strip()
+    if first.isascii() and first.isdigit() and 1 <= int(first) <= _MAX_THREADS:
+        return int(first)
+    if name.startswith("CROSSENT"):
+        warnings.warn(
+            f"{name}={text!r} is ignored: expected a whole number from 1 to {_MAX_THREADS}", RuntimeWarning, stacklevel=2
+        )
+    return None
+
+
+def _cgroup_quota() -> float:
+    """CPUs that the control group grants this process, infinite where it says nothing readable (cgroups v2, then v1)."""
+    for paths in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join(Path("/sys/fs/cgroup", path).read_text() for path in paths).split()
+            quota, period = float(words[0]), float(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if quota > 0 and period > 0:
+            return quota / period
+    return float("inf")
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    return max(1, min(cpus, -int(-_cgroup_quota() // 1) if _cgroup_quota() < cpus else cpus))
+
+
+def _default_threads() -> int:
+    """CROSSENT_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs that affinity and control group leave."""
+    return (
+        _threads_from_environment("CROSSENT_NUM_THREADS")
+        or _threads_from_environment("OMP_NUM_THREADS")
+        or _usable_cpus()
+    )
+
+
+_openmp_at_import = _kernels.openmp_max_threads()
+_threads = _default_threads()
+_threads_here: ContextVar[int | None] = ContextVar("crossent_num_threads", default=None)
+
+
+def _checked_threads(num_threads: int) -> int:
+    if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
+        raise TypeError(f"expected a whole number of threads, but got {num_threads!r}")
+    threads = num_threads.__index__()
+    if not 1 <= threads <= _MAX_THREADS:
+        raise ValueError(f"expected a number of threads from 1 to {_MAX_THREADS}, but got {threads}")
+    return threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Use up to this many threads in every call from now on.
+
+    It wins over the environment (``CROSSENT_NUM_THREADS``, ``OMP_NUM_THREADS``) and over the number of CPUs. Results
+    have the same bits for any number of threads.
+
+    Parameters
+    ----------
+    num_threads : int
+        From 1 to 1024.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not such a number.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> before = crossent.get_num_threads()
+    >>> crossent.set_num_threads(1)
+    >>> crossent.get_num_threads()
+    1
+    >>> crossent.set_num_threads(before)
+    """
+    global _threads
+    _threads = _checked_threads(num_threads)
+
+
+def get_num_threads() -> int:
+    """Number of threads that a large call made here and now would use.
+
+    Returns
+    -------
+    int
+        What :func:`num_threads` or :func:`set_num_threads` set, else ``CROSSENT_NUM_THREADS``, else
+        ``OMP_NUM_THREADS``, else the CPUs this process may use. A limit that was put on OpenMP since the import
+        (by threadpoolctl, say) holds as well. Small calls use one thread whatever this says.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> with crossent.num_threads(2):
+    ...     crossent.get_num_threads()
+    2
+    """
+    threads = _threads_here.get() or _threads
+    limit = _kernels.openmp_max_threads()
+    return min(threads, limit) if limit < _openmp_at_import else threads
+
+
+@contextmanager
+def num_threads(num_threads: int) -> Iterator[None]:
+    """Use up to this many threads in a ``with`` block, in this thread or task alone.
+
+    Parameters
+    ----------
+    num_threads : int
+        From 1 to 1024.
+
+    Examples
+    --------
+    >>> import crossent, numpy as np
+    >>> with crossent.num_threads(1):
+    ...     float(crossent.logsumexp(np.zeros(4), 0))
+    1.3862943611198906
+    """
+    token = _threads_here.set(_checked_threads(num_threads))
+    try:
+        yield
+    finally:
+        _threads_here.reset(token)
+
+
+def isa_names() -> list[str]:
+    """Instruction sets of this CPU that have kernels, best first; "scalar" is always the last."""
+    return _kernels.isa_names()
+
+
+def _checked_isa(name: str) -> str:
+    if name not in isa_names():
+        raise ValueError(f"expected an instruction set of this CPU ({', '.join(isa_names())}), but got {name!r}")
+    return name
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """Compute with this instruction set in a ``with`` block, in all threads: for tests and benchmarks."""
+    before = _kernels.current_isa()
+    _kernels.use_isa(_checked_isa(name))
+    try:
+        yield
+    finally:
+        _kernels.use_isa(before)
+
+
+def _isa_from_environment() -> None:
+    forced = os.environ.get("CROSSENT_ISA")
+    if forced is None:
+        return
+    try:
+        _kernels.use_isa(_checked_isa(forced))
+    except ValueError as error:
+        raise ImportError(f"CROSSENT_ISA: {error}") from None
+
+
+def config() -> dict[str, object]:
+    """What this process computes with, for reports: versions, instruction sets, threads."""
+    import numpy
+
+    from crossent._version import __version__
+
+    return {
+        "crossent": __version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "instruction set": _kernels.current_isa(),
+        "instruction sets": isa_names(),
+        "openmp": _kernels.has_openmp(),
+        "threads": get_num_threads(),
+    }
+
+
+def show_config() -> None:
+    """Print what crossent computes with: versions, instruction set in use and available, threads.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> crossent.show_config()  # doctest: +ELLIPSIS
+    crossent ...
+    """
+    for name, value in config().items():
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        print(f"{name:16} {text}")
+
+
+_isa_from_environment()

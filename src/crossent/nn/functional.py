@@ -1,0 +1,352 @@
+"""The public functions, with torch's names, argument order and defaults: ``torch.nn.functional`` for NumPy arrays.
+
+Each body prepares a plan (``_plans.py``); ``@Differentiable`` makes a function of it that returns the plan's value, and
+that ``crossent.value_and_grad``, ``grad`` and ``vjp`` take. No check and no formula is here.
+
+What all losses share
+---------------------
+``reduction`` is "none" (a value for each position), "mean" or "sum". ``size_average`` and ``reduce`` are torch's older
+words for it and win where they are given, with torch's warning: (True, True) is "mean", (False, True) "sum",
+(any, False) "none". ``out`` is the array for the result. Values are in nats and have the input's dtype; a result without
+dimensions is a NumPy scalar. Inputs are anything NumPy can view as an array; they are never changed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from crossent import _plans
+from crossent._arguments import one_hot_classes, smoothing
+from crossent._reduction import chosen_reduction
+from crossent.autodiff import Differentiable
+
+__all__ = ["cross_entropy", "log_softmax", "nll_loss", "one_hot", "softmax"]
+
+
+@Differentiable
+def cross_entropy(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    dim: int | None = None,
+    out: NDArray[Any] | None = None,
+) -> _plans.Plan:
+    r"""Cross entropy of logits against class indices or class probabilities: log_softmax and nll_loss in one pass.
+
+    .. math:: \ell_n = -\sum_c a_{nc} \log \frac{e^{x_{nc}}}{\sum_j e^{x_{nj}}}
+
+    with the coefficients, for class indices y, of :math:`a_{nc} = (1 - \varepsilon)\, w_{y_n} [c = y_n] +
+    \frac{\varepsilon}{C} w_c` and, for probabilities q, of :math:`a_{nc} = w_c ((1 - \varepsilon)\, q_{nc} +
+    \frac{\varepsilon}{C})`; :math:`\varepsilon` is `label_smoothing`.
+
+    Parameters
+    ----------
+    input : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
+        Logits x, float32 or float64.
+    target : array_like
+        Class indices of any integer dtype, shape (), (N) or (N, d1, ..., dK), from 0 to C - 1 or `ignore_index`; or
+        class probabilities of input's shape, float32 or float64. That these sum to 1 is not checked.
+    weight : array_like, shape (C), optional
+        A factor w for each class.
+    ignore_index : int, default -100
+        Positions with this target count as if they were not there: their loss is 0, their gradient is 0, their logits
+        are not looked at. For class indices only.
+    reduction : {"mean", "sum", "none"}
+        A mean over class indices divides by the sum of the targets' weights; one over probabilities by the number of
+        positions.
+    label_smoothing : float, default 0.0
+        From 0 to 1: this part of each target is spread evenly over the C classes.
+    dim : int, optional
+        The axis of the classes; 1 where it is not given, 0 for an input of shape (C).
+    size_average, reduce, out
+        See the module's documentation.
+
+    Returns
+    -------
+    scalar or array
+        Shape () for "mean" and "sum", the input's without its class axis for "none". The mean of nothing is nan.
+
+    Raises
+    ------
+    IndexError
+        If a class index is out of bounds; nothing has been written then.
+    ValueError
+        If shapes do not fit, or an argument has an impossible value.
+    TypeError
+        If a dtype is none of those above.
+
+    Notes
+    -----
+    Each loss is within 3 ULP of the exact one where it is 0.1 or more, 6 ULP down to 1e-3, 64 ULP below, down to losses of
+    1e-38: the sum over the other classes goes through log1p. Sums are float64. Unlike torch: integer targets of every
+    dtype; a nan in an ignored row does no harm; a weight of another dtype is converted; a probability of 0 against a
+    log-probability of -inf counts 0; a negative or nan label_smoothing is an error.
+
+    References
+    ----------
+    .. [1] P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, 2021.
+    .. [2] C. Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2016 (label smoothing).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossent.nn.functional as F
+    >>> logits = np.array([[9.7785, 0.9195, 2.10], [3.133, -3.05, 1.02], [0.12, 0.432518, 0.470]], np.float32)
+    >>> print(F.cross_entropy(logits, [0, 0, 2]).round(6))
+    0.365948
+    >>> F.cross_entropy(logits, [0, 0, -100], reduction="none").round(6).tolist()
+    [0.0006040000007487833, 0.11580199748277664, 0.0]
+    """
+    reduction = chosen_reduction(size_average, reduce, reduction)
+    return _plans.CrossEntropy(input, target, weight, ignore_index, reduction, smoothing(label_smoothing), dim)
+
+
+@Differentiable
+def nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    dim: int | None = None,
+    out: NDArray[Any] | None = None,
+) -> _plans.Plan:
+    r"""Negative log-likelihood of log-probabilities against class indices.
+
+    .. math:: \ell_n = -w_{y_n} x_{n y_n}
+
+    Parameters
+    ----------
+    input : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
+        Log-probabilities x, float32 or float64.
+    target : array_like, shape (), (N) or (N, d1, ..., dK)
+        Class indices y of any integer dtype, from 0 to C - 1 or `ignore_index`.
+    weight, size_average, ignore_index, reduce, reduction, dim, out
+        As in :func:`cross_entropy`.
+
+    Returns
+    -------
+    scalar or array
+        Shape () for "mean" and "sum", the input's without its class axis for "none".
+
+    Raises
+    ------
+    IndexError, ValueError, TypeError
+        As in :func:`cross_entropy`.
+
+    Notes
+    -----
+    Each loss is rounded once; sums are float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossent.nn.functional as F
+    >>> float(F.nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), [1, 0], reduction="sum").round(6))
+    0.980829
+    """
+    reduction = chosen_reduction(size_average, reduce, reduction)
+    return _plans.NLLLoss(input, target, weight, ignore_index, reduction, dim)
+
+
+@Differentiable
+def softmax(
+    input: ArrayLike,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: DTypeLike | None = None,
+    *,
+    out: NDArray[Any] | None = None,
+) -> _plans.Plan:
+    r"""Softmax along an axis.
+
+    .. math:: p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}
+
+    Parameters
+    ----------
+    input : array_like
+        Logits x of any shape, float32 or float64.
+    dim : int, optional
+        The axis of the classes. Without it torch's old choice is made, with torch's warning: 0 for an input of 0, 1 or
+        3 dimensions, else 1.
+    dtype : dtype, optional
+        Convert the input to this dtype first.
+    out : array, optional
+        The array for the result; it may be the input.
+
+    Returns
+    -------
+    array
+        Probabilities, of the input's shape and dtype: from 0 to 1, along `dim` they sum to 1. A row with +inf or nan, or
+        with nothing but -inf, is nan.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    TypeError
+        If the input is neither float32 nor float64.
+
+    Notes
+    -----
+    Errors of some ULP: that of x - max x, then 1 ULP of exp, 1 of the sum and its quotient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossent.nn.functional as F
+    >>> F.softmax(np.log([1.0, 2.0, 5.0]), dim=0).round(6).tolist()
+    [0.125, 0.25, 0.625]
+    """
+    return _plans.Softmax(input, _softmax_axis(input, dim, "softmax", _stacklevel), log=False, dtype=dtype)
+
+
+@Differentiable
+def log_softmax(
+    input: ArrayLike,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: DTypeLike | None = None,
+    *,
+    out: NDArray[Any] | None = None,
+) -> _plans.Plan:
+    r"""Logarithm of the softmax along an axis.
+
+    .. math:: y_c = (x_c - \max x) - \log \sum_j e^{x_j - \max x}
+
+    Parameters
+    ----------
+    input, dim, dtype, out
+        As in :func:`softmax`.
+
+    Returns
+    -------
+    array
+        Log-probabilities in nats, of the input's shape and dtype: 0 or less. A row with +inf or nan, or with nothing but
+        -inf, is nan.
+
+    Raises
+    ------
+    IndexError, TypeError
+        As in :func:`softmax`.
+
+    Notes
+    -----
+    The maximum is taken away first, then the logarithm: large logits do not swallow it. The logarithm is a log1p, so that
+    log-probabilities near 0 are right to some ULP where torch gives 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crossent.nn.functional as F
+    >>> F.log_softmax(np.log([1.0, 3.0]), dim=-1).round(6).tolist()
+    [-1.386294, -0.287682]
+    """
+    return _plans.Softmax(input, _softmax_axis(input, dim, "log_softmax", _stacklevel), log=True, dtype=dtype)
+
+
+@Differentiable
+def logsumexp(
+    input: ArrayLike, dim: int | Sequence[int], keepdim: bool = False, *, out: NDArray[Any] | None = None
+) -> _plans.Plan:
+    r"""Logarithm of the sum of exponentials along one or several axes.
+
+    .. math:: \log \sum_c e^{x_c} = \max x + \log \sum_c e^{x_c - \max x}
+
+    Parameters
+    ----------
+    input : array_like
+        x, of any shape, float32 or float64.
+    dim : int or sequence of ints
+        The axes to sum over.
+    keepdim : bool, default False
+        Keep them, with length 1.
+    out : array, optional
+        The array for the result.
+
+    Returns
+    -------
+    scalar or array
+        In nats, in the input's dtype. -inf for a sum of nothing.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    TypeError
+        If the input is neither float32 nor float64.
+
+    Notes
+    -----
+    The sum over all but one maximum is taken in float64 and goes through log1p: ``logsumexp([0, -30])`` is 9.4e-14, not 0.
+
+    Examples
+    --------
+    >>> import numpy as np, crossent
+    >>> print(crossent.logsumexp(np.log([1.0, 2.0, 5.0]), 0).round(6))
+    2.079442
+    >>> crossent.logsumexp(np.zeros((2, 4)), dim=1, keepdim=True).shape
+    (2, 1)
+    """
+    return _plans.LogSumExp(input, dim, keepdim)
+
+
+def one_hot(tensor: ArrayLike, num_classes: int = -1) -> NDArray[np.int64]:
+    r"""Class indices as vectors that are 1 at the class and 0 elsewhere.
+
+    .. math:: z_{nc} = [c = y_n]
+
+    Parameters
+    ----------
+    tensor : array_like
+        Class indices y of any integer dtype and any shape.
+    num_classes : int, default -1
+        C; -1 takes the largest index plus 1.
+
+    Returns
+    -------
+    array of int64
+        Shape (\*tensor.shape, C).
+
+    Raises
+    ------
+    ValueError
+        If an index is negative or not below C.
+    TypeError
+        If the indices are not integers.
+
+    Examples
+    --------
+    >>> import crossent.nn.functional as F
+    >>> F.one_hot([0, 2]).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    indices, classes = one_hot_classes(tensor, num_classes)
+    result = np.zeros((*indices.shape, classes), np.int64)
+    np.put_along_axis(result, indices.astype(np.intp)[..., np.newaxis], 1, axis=-1)
+    return result
+
+
+def _softmax_axis(input: ArrayLike, dim: int | None, name: str, stacklevel: int) -> int:
+    if dim is not None:
+        return dim
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
+    return 0 if np.ndim(input) in (0, 1, 3) else 1
