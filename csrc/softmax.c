@@ -31,8 +31,8 @@ struct span {
 
 static size_t divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
 
-static struct run cut(const struct crossent_table *kernels, const struct crossent_softmax_job *job, size_t outer, size_t positions,
-                      size_t per_block) {
+static struct run cut(const struct crossent_table *kernels, const struct crossent_softmax_job *job, size_t outer,
+                      size_t positions, size_t per_block) {
     return (struct run){
         .kernels = kernels,
         .job = job,

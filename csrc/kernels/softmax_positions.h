@@ -5,8 +5,8 @@
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    TILE = 4,    /* vectors of positions */
-    SHORT = 16,  /* classes added in the lanes' type before they go to float64 */
+    TILE = 4,   /* vectors of positions */
+    SHORT = 16, /* classes added in the lanes' type before they go to float64 */
 };
 
 /* TILE vectors of positions: logits, probabilities and output of class c are at c * stride, a vector behind the other. */
@@ -44,8 +44,8 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
 }
 
 /* rest, distance and mass of one vector of positions; e^(x - m) goes to the output for a gradient */
-SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n, enum spread spread,
-                           enum crossent_output kind, struct row_state *state) {
+SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
+                           enum spread spread, enum crossent_output kind, struct row_state *state) {
     const vec zero = v_set(0), one = v_set(1);
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero();
@@ -88,8 +88,8 @@ struct position_targets {
     size_t class_of[LANES];
 };
 
-SIMD void read_position_targets(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n, size_t position,
-                                enum spread spread, struct position_targets *out) {
+SIMD void read_position_targets(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
+                                size_t position, enum spread spread, struct position_targets *out) {
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < n; i++) {
         size_t t = 0;
@@ -105,8 +105,8 @@ SIMD void read_position_targets(const struct crossent_softmax_job *job, const st
 }
 
 /* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored */
-SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n, enum spread spread,
-                          enum crossent_output kind, vec max, const struct row_finish *done,
+SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
+                          enum spread spread, enum crossent_output kind, vec max, const struct row_finish *done,
                           const struct position_targets *targets) {
     const mask live = v_unequal(v_load(targets->live), v_set(0));
     real at_target[LANES];
@@ -118,8 +118,7 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
             y = v_sub(v_sub(v_load_first(tile->x + at, n, max), max), done->log_sum);
         } else {
             y = v_mul(v_load_first(tile->output + at, n, max), done->exp_scale);
-            if (spread != NO_SPREAD)
-                y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, v, n, spread), y);
+            if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, v, n, spread), y);
         }
         v_store_first(tile->output + at, v_select(live, y, v_set(0)), n);
     }
@@ -165,7 +164,8 @@ SIMD void transpose_back(const real *tile, size_t classes, size_t count, real *r
 }
 
 /* finish_positions, compiled for what a job asks. */
-typedef vec (*position_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t position, vec max);
+typedef vec (*position_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t position,
+                                 vec max);
 
 SIMD double softmax_positions(position_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
                               size_t count) {
@@ -174,7 +174,8 @@ SIMD double softmax_positions(position_finisher finish, const struct crossent_so
     const size_t start = outer * classes * job->inner;
     wide sum = wide_zero();
     for (size_t done = 0; done < count; done += step) {
-        const size_t at = start + (first + done) * (narrow ? classes : 1), positions = count - done < step ? count - done : step;
+        const size_t at = start + (first + done) * (narrow ? classes : 1),
+                     positions = count - done < step ? count - done : step;
         struct tile tile = {
             .x = (const real *)job->input + at,
             .probabilities = job->probabilities ? (const real *)job->probabilities + at : NULL,

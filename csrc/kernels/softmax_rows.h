@@ -4,8 +4,8 @@
    memory once: the second and third look find it in a cache. Called by the driver softmax.c through table.h. */
 
 enum {
-    UNROLL = 4, /* independent sums, to hide the latency of an addition */
-    FLUSH = 16, /* additions of a short lane before it goes to float64: its error stays below 16 half ULP */
+    UNROLL = 4,   /* independent sums, to hide the latency of an addition */
+    FLUSH = 16,   /* additions of a short lane before it goes to float64: its error stays below 16 half ULP */
     GROUP = 1024, /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
 };
 
@@ -18,7 +18,8 @@ struct row_view {
     enum crossent_output kind;
 };
 
-SIMD struct row_view view_row(const struct crossent_softmax_job *job, size_t row, enum spread spread, enum crossent_output kind) {
+SIMD struct row_view view_row(const struct crossent_softmax_job *job, size_t row, enum spread spread,
+                              enum crossent_output kind) {
     const size_t start = row * job->classes;
     const double eps = job->label_smoothing;
     return (struct row_view){
@@ -165,9 +166,15 @@ SIMD void set_lane(struct row_lanes *lanes, size_t lane, const struct crossent_s
 SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_lanes *in, struct row_results *out,
                        enum spread spread) {
     const struct row_state state = {
-        .max = v_load(in->max), .rest = v_load(in->rest), .distance = v_load(in->distance), .mass = v_load(in->mass),
-        .at_target = v_load(in->at_target), .spread_at_target = v_load(in->spread_at_target),
-        .u = v_load(in->u), .v = v_set(spread_factor(job, spread)), .k = v_load(in->k),
+        .max = v_load(in->max),
+        .rest = v_load(in->rest),
+        .distance = v_load(in->distance),
+        .mass = v_load(in->mass),
+        .at_target = v_load(in->at_target),
+        .spread_at_target = v_load(in->spread_at_target),
+        .u = v_load(in->u),
+        .v = v_set(spread_factor(job, spread)),
+        .k = v_load(in->k),
     };
     const int has_target = job->target || job->probabilities;
     const struct row_finish f = has_target ? finish_row(state) : finish_without_target(state);

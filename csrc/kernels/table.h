@@ -9,13 +9,14 @@
    A log-softmax has no target, so no spread. */
 #define EACH_KERNEL(X) \
     X(NO_SPREAD, LOG_SOFTMAX) \
-    X(NO_SPREAD, NO_OUTPUT) X(UNIFORM, NO_OUTPUT) X(WEIGHTS, NO_OUTPUT) X(PROBABILITIES, NO_OUTPUT) \
-    X(WEIGHTED_PROBABILITIES, NO_OUTPUT) \
-    X(NO_SPREAD, GRADIENT) X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) \
-    X(WEIGHTED_PROBABILITIES, GRADIENT)
+    X(NO_SPREAD, NO_OUTPUT) \
+    X(UNIFORM, NO_OUTPUT) X(WEIGHTS, NO_OUTPUT) X(PROBABILITIES, NO_OUTPUT) X(WEIGHTED_PROBABILITIES, NO_OUTPUT) \
+        X(NO_SPREAD, GRADIENT) X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) \
+            X(WEIGHTED_PROBABILITIES, GRADIENT)
 
 #define DEFINE(spread, kind) \
-    static struct crossent_partial reduce_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block) { \
+    static struct crossent_partial reduce_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, \
+                                                            size_t block) { \
         return reduce_block(job, row, block, spread, CROSSENT_##kind); \
     } \
     static void write_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max, \
@@ -29,8 +30,7 @@
 EACH_KERNEL(DEFINE)
 #undef DEFINE
 
-#define ROW_KERNELS(spread, kind) \
-    [CROSSENT_##kind][spread] = {spread, reduce_##spread##_##kind, write_##spread##_##kind},
+#define ROW_KERNELS(spread, kind) [CROSSENT_##kind][spread] = {spread, reduce_##spread##_##kind, write_##spread##_##kind},
 static const struct row_kernels row_kernels[CROSSENT_OUTPUTS][SPREADS] = {EACH_KERNEL(ROW_KERNELS)};
 #undef ROW_KERNELS
 
@@ -77,7 +77,9 @@ static void row_output(const struct crossent_softmax_job *job, size_t row, size_
         memset(output, 0, block_width(job->classes, block) * sizeof(real));
 }
 
-static double nll(const struct crossent_softmax_job *job, size_t first, size_t count) { return nll_positions(job, first, count); }
+static double nll(const struct crossent_softmax_job *job, size_t first, size_t count) {
+    return nll_positions(job, first, count);
+}
 
 static double target_weight(const struct crossent_softmax_job *job, size_t first, size_t count, size_t *bad) {
     return sum_target_weight(job, first, count, bad);
@@ -91,7 +93,16 @@ static void log1p_values(const void *in, void *out, size_t n) { map_vectors(in, 
 
 #define TABLE(name) \
     { \
-        .isa = name, .block = BLOCK, .narrow = NARROW, .positions = positions, .rows = rows, .row_block = row_block, \
-        .row_merge = row_merge, .row_output = row_output, .nll = nll, .target_weight = target_weight, .exp = exp_values, \
+        .isa = name, \
+        .block = BLOCK, \
+        .narrow = NARROW, \
+        .positions = positions, \
+        .rows = rows, \
+        .row_block = row_block, \
+        .row_merge = row_merge, \
+        .row_output = row_output, \
+        .nll = nll, \
+        .target_weight = target_weight, \
+        .exp = exp_values, \
         .log1p = log1p_values, \
     }

@@ -70,18 +70,14 @@ SIMD vec v_exponent(vec a) {
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
 }
 /* 2^n for an integer n of [-126, 127] */
-SIMD vec pow2(__m256i n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
-}
+SIMD vec pow2(__m256i n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23)); }
 SIMD vec v_scale_by_pow2(vec a, vec n) {
     /* in two steps, so that subnormal results are rounded once and 2^128 is reached */
     const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
     return _mm256_mul_ps(_mm256_mul_ps(a, pow2(half)), pow2(_mm256_sub_epi32(whole, half)));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
-    return _mm256_and_ps(m, v_scale_by_pow2(a, _mm256_and_ps(m, n)));
-}
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_ps(m, v_scale_by_pow2(a, _mm256_and_ps(m, n))); }
 
 SIMD real v_reduce_max(vec a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -74,18 +74,14 @@ SIMD vec v_exponent(vec a) {
     return _mm256_sub_pd(_mm256_sub_pd(shifted, magic), _mm256_set1_pd(1023.0));
 }
 /* 2^n for an integer n of [-1022, 1023] */
-SIMD vec pow2(__m256i n) {
-    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(n, _mm256_set1_epi64x(1023)), 52));
-}
+SIMD vec pow2(__m256i n) { return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(n, _mm256_set1_epi64x(1023)), 52)); }
 SIMD vec v_scale_by_pow2(vec a, vec n) {
     /* in two steps, so that subnormal results are rounded once and 2^1024 is reached */
     const vec half = _mm256_floor_pd(_mm256_mul_pd(n, _mm256_set1_pd(0.5)));
     return _mm256_mul_pd(_mm256_mul_pd(a, pow2(to_int64(half))), pow2(to_int64(_mm256_sub_pd(n, half))));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
-    return _mm256_and_pd(m, v_scale_by_pow2(a, _mm256_and_pd(m, n)));
-}
+SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_pd(m, v_scale_by_pow2(a, _mm256_and_pd(m, n))); }
 
 SIMD real v_reduce_max(vec a) {
     const __m128d m = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));

@@ -32,9 +32,7 @@ SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
     v_store(lanes, a);
     for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
 }
-SIMD vec v_load_first(const real *p, size_t n, vec fill) {
-    return n >= LANES ? v_load(p) : v_load_strided(p, 1, n, fill);
-}
+SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : v_load_strided(p, 1, n, fill); }
 SIMD void v_store_first(real *p, vec a, size_t n) {
     if (n >= LANES)
         v_store(p, a);

@@ -1,0 +1,53 @@
+# What a developer runs. `make` alone lists it. Needs Python 3.10 or newer and a C compiler, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CC ?= cc
+# exactly the flags of setup.py, and every warning an error
+CFLAGS := -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -fopenmp -Icsrc
+WARNINGS := -Wall -Wextra -Werror
+CORE := $(wildcard csrc/*.c csrc/targets/*.c)
+HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
+
+.PHONY: help demo test test-c test-neon lint warnings compare bench dashboard doctest clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+# A virtual environment with the package built in it and one set of extras; rebuilt when a source or pyproject.toml changes.
+$(VENV)/with-%: pyproject.toml setup.py $(CORE) $(HEADERS) $(wildcard src/crossent/*.py* src/crossent/*/*.py)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet ".[$*]"
+	@touch $@
+
+demo: $(VENV)/with-test  ## train on handwritten digits, write logits, score them, draw the report
+	$(BIN)/python examples/digits.py demo
+	$(BIN)/crossent score demo/logits.npy demo/labels.npy --plot demo/report.png
+
+test: $(VENV)/with-test  ## build, and run the whole test suite
+	$(BIN)/python -m pytest
+
+test-c: build/c/test_core  ## the C core alone: verbs of each instruction set, kernels against long double
+	@for isa in $$(build/c/test_core --list); do for type in f32 f64; do \
+	    $(CC) $(CFLAGS) $(WARNINGS) -DHEADER="\"simd/$${isa}_$$type.h\"" tests/c/test_verbs.c -o build/c/verbs -lm && \
+	    build/c/verbs || exit 1; \
+	done; done
+	build/c/test_core
+
+build/c/test_core: $(CORE) $(HEADERS) tests/c/test_core.c
+	@mkdir -p build/c
+	$(CC) $(CFLAGS) $(WARNINGS) $(CORE) tests/c/test_core.c -o $@ -lm
+
+CROSS := aarch64-linux-gnu-gcc
+test-neon:  ## the same for NEON, under emulation: needs an AArch64 cross compiler and qemu-user
+	@mkdir -p build/neon
+	@for type in f32 f64; do \
+	    $(CROSS) $(CFLAGS) $(WARNINGS) -static -DHEADER="\"simd/neon_$$type.h\"" tests/c/test_verbs.c -o build/neon/verbs -lm && \
+	    qemu-aarch64 build/neon/verbs || exit 1; \
+	done
+	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/test_core.c -o build/neon/test_core -lm
+	qemu-aarch64 build/neon/test_core
+
+clean:  ## remove what was built
+	rm -rf build dist .venv .asv demo src/crossent/*.so src/crossent/_kernels.c src/*.egg-info

@@ -1,0 +1,142 @@
+/* test_verbs.c -- every verb of one header of csrc/simd/ against its meaning in plain C. Compiled once per header:
+       cc -DHEADER='"simd/avx2_f32.h"' -Icsrc tests/c/test_verbs.c -lm
+   (`make test-c` does it for all). Prints the first difference and exits with 1. */
+#include HEADER
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PADDED = 4 * LANES };
+
+static int same(real a, real b) { return a == b ? signbit(a) == signbit(b) : a != a && b != b; }
+
+/* the contract leaves the sign of a zero open */
+static int same_number(real a, real b) { return a == b || (a != a && b != b); }
+
+/* a fused multiply and add may differ from the two operations by rounding */
+static int close_to(real a, real b) {
+    const real unit = sizeof(real) == 4 ? FLT_EPSILON : DBL_EPSILON;
+    return same(a, b) || fabs(a - b) <= 2 * unit * fabs(b);
+}
+
+static void fail(const char *verb, size_t lane, double got, double wanted) {
+    printf("%s: lane %zu is %a, expected %a\n", verb, lane, got, wanted);
+    exit(1);
+}
+
+#define CHECK(verb, compare, got, wanted) \
+    do { \
+        real lanes_[LANES]; \
+        v_store(lanes_, got); \
+        for (size_t i = 0; i < LANES; i++) { \
+            const real a = x[i], b = y[i], c = z[i]; \
+            (void)a, (void)b, (void)c; \
+            if (!compare(lanes_[i], wanted)) fail(verb, i, (double)lanes_[i], (double)(wanted)); \
+        } \
+    } while (0)
+
+/* 1 where a mask is true, 0 elsewhere */
+static vec shown(mask m) { return v_select(m, v_set(1), v_set(0)); }
+
+static void test_values(const real *x, const real *y, const real *z) {
+    const vec a = v_load(x), b = v_load(y), c = v_load(z);
+    CHECK("v_load", same, a, x[i]);
+    CHECK("v_add", same, v_add(a, b), a + b);
+    CHECK("v_sub", same, v_sub(a, b), a - b);
+    CHECK("v_mul", same, v_mul(a, b), a * b);
+    CHECK("v_div", same, v_div(a, b), a / b);
+    CHECK("v_min", same, v_min(a, b), a < b ? a : b);
+    CHECK("v_max", same, v_max(a, b), a > b ? a : b);
+    CHECK("v_equal", same, shown(v_equal(a, b)), (real)(a == b));
+    CHECK("v_unequal", same, shown(v_unequal(a, b)), (real)(a != b));
+    CHECK("v_not_less", same, shown(v_not_less(a, b)), (real)!(a < b));
+    CHECK("v_add_where", same_number, v_add_where(v_equal(a, b), a, c), a == b ? a + c : a);
+    CHECK("v_set", same, v_set(x[0]), x[0]);
+    size_t equal = 0;
+    for (size_t i = 0; i < LANES; i++) equal += x[i] == y[i];
+    if (m_count(v_equal(a, b)) != equal) fail("m_count", 0, (double)m_count(v_equal(a, b)), (double)equal);
+}
+
+static void test_tails(const real *x, const real *y) {
+    const real *z = y;
+    for (size_t n = 0; n <= LANES + 1; n++) {
+        real in[PADDED], out[PADDED];
+        for (size_t i = 0; i < PADDED; i++) in[i] = (real)i, out[i] = -1;
+        CHECK("m_first", same, shown(m_first(n)), (real)(i < n));
+        CHECK("v_load_first", same, v_load_first(in, n, v_load(y)), i < n ? (real)i : b);
+        CHECK("v_load_strided", same, v_load_strided(in, 3, n, v_load(y)), i < n ? (real)(3 * i) : b);
+        v_store_first(out + 1, v_load(x), n);
+        for (size_t i = 0; i < PADDED; i++)
+            if (!same(out[i], i >= 1 && i <= n && i <= LANES ? x[i - 1] : -1)) fail("v_store_first", i, (double)out[i], -1);
+        for (size_t i = 0; i < PADDED; i++) out[i] = -1;
+        v_store_strided(out + 1, 3, v_load(x), n);
+        for (size_t i = 0; i < PADDED; i++) {
+            const int written = i >= 1 && (i - 1) % 3 == 0 && (i - 1) / 3 < n && (i - 1) / 3 < LANES;
+            if (!same(out[i], written ? x[(i - 1) / 3] : -1)) fail("v_store_strided", i, (double)out[i], -1);
+        }
+    }
+}
+
+static void test_finite(const real *x, const real *y, const real *z) {
+    const vec a = v_load(x), b = v_load(y), c = v_load(z);
+    CHECK("v_mul_add", close_to, v_mul_add(a, a, v_mul(b, b)), a * a + b * b);
+    CHECK("v_neg_mul_add", close_to, v_neg_mul_add(v_sub(v_set(0), a), a, v_mul(b, b)), b * b + a * a);
+    CHECK("v_round", same, v_round(c), (real)(sizeof(real) == 4 ? rintf((float)c) : rint((double)c)));
+    wide sums = wide_zero();
+    double total = 0, largest = (double)x[0];
+    for (size_t i = 0; i < LANES; i++) {
+        total += (double)x[i] + (double)y[i];
+        if ((double)x[i] > largest) largest = (double)x[i];
+    }
+    sums = wide_add(wide_add(sums, a), b);
+    CHECK("wide_to_vec", same, wide_to_vec(sums), (real)((double)a + (double)b));
+    if (fabs(wide_sum(sums) - total) > 1e-13 * (fabs(total) + 1e3)) fail("wide_sum", 0, wide_sum(sums), total);
+    if ((double)v_reduce_max(a) != largest) fail("v_reduce_max", 0, (double)v_reduce_max(a), largest);
+}
+
+static void test_exponents(void) {
+    const int highest = EXPONENT_BIAS, lowest = -EXPONENT_BIAS - MANTISSA_BITS - 2;
+    real x[LANES] = {0};
+    const real y[LANES] = {0}, *z = y;
+    for (int n = lowest; n <= highest + 1; n++) {
+        for (size_t i = 0; i < LANES; i++) x[i] = (real)(1.0 + 0.999 * (double)i / LANES);
+        CHECK("v_scale_by_pow2", same, v_scale_by_pow2(v_load(x), v_set((real)n)), (real)ldexpl((long double)a, n));
+        if (n < -EXPONENT_BIAS + 1 || n > highest) continue;
+        for (size_t i = 0; i < LANES; i++) x[i] = (real)ldexpl((long double)x[i], n);
+        CHECK("v_exponent", same, v_exponent(v_load(x)), (real)n);
+    }
+    const real odd[] = {(real)NAN, (real)-INFINITY, (real)1e30, -5000};
+    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+        for (size_t i = 0; i < LANES; i++) x[i] = i % 2 ? odd[k] : 3;
+        const mask three = v_equal(v_load(x), v_set(3));
+        CHECK("v_scale_by_pow2_where", same, v_scale_by_pow2_where(three, v_load(x), v_load(x)), a == 3 ? 24 : 0);
+    }
+    CHECK("v_scale_by_pow2 of nan", same, v_scale_by_pow2(v_set((real)NAN), v_set((real)NAN)), (real)NAN);
+}
+
+/* Numbers of all kinds for test_values; ordinary ones for test_finite. */
+static real any_number(void) {
+    static const double special[] = {0.0, -0.0, 1.0, -1.0, 1e-40, 3e38, INFINITY, -INFINITY, NAN, 2.5, -0.5};
+    const int k = rand() % 22;
+    return k < 11 ? (real)special[k] : (real)((double)rand() / RAND_MAX * 20 - 10);
+}
+
+int main(void) {
+    srand(1);
+    for (int round = 0; round < 20000; round++) {
+        real x[LANES], y[LANES], z[LANES];
+        for (size_t i = 0; i < LANES; i++) x[i] = any_number(), y[i] = rand() % 3 ? any_number() : x[i], z[i] = any_number();
+        test_values(x, y, z);
+        if (round < 50) test_tails(x, y);
+        for (size_t i = 0; i < LANES; i++) {
+            x[i] = (real)((double)rand() / RAND_MAX * 20 - 10);
+            y[i] = (real)((double)rand() / RAND_MAX * 20 - 10);
+            z[i] = (real)(rand() % 4001 - 2000) / 2 + (real)(rand() % 3 - 1) / 8;
+        }
+        test_finite(x, y, z);
+    }
+    test_exponents();
+    printf("verbs of %s: as their contract says\n", HEADER);
+    return 0;
+}
