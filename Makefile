@@ -9,7 +9,7 @@ WARNINGS := -Wall -Wextra -Werror
 CORE := $(wildcard csrc/*.c csrc/targets/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
-.PHONY: help demo test test-c test-neon lint warnings compare bench dashboard doctest clean
+.PHONY: help demo test test-c test-neon test-lower exhaustive lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -48,6 +48,34 @@ test-neon:  ## the same for NEON, under emulation: needs an AArch64 cross compil
 	done
 	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/test_core.c -o build/neon/test_core -lm
 	qemu-aarch64 build/neon/test_core
+
+exhaustive: build/c/exhaustive  ## exp and log1p on every float32 and instruction set: minutes
+	build/c/exhaustive
+
+build/c/exhaustive: $(CORE) $(HEADERS) tests/c/exhaustive.c
+	@mkdir -p build/c
+	$(CC) $(CFLAGS) $(WARNINGS) $(CORE) tests/c/exhaustive.c -o $@ -lm
+
+test-lower: $(VENV)/with-test  ## the numeric tests with the plain C kernels forced
+	CROSSENT_ISA=scalar $(BIN)/python -m pytest -q tests/test_forward.py tests/test_backward.py tests/test_special_values.py
+
+warnings:  ## csrc with every warning an error
+	@for file in $(CORE); do $(CC) $(CFLAGS) $(WARNINGS) -fsyntax-only $$file || exit 1; done
+
+PYTHON_CODE := src tests benchmarks tools examples setup.py
+C_CODE := $(CORE) $(HEADERS) $(wildcard tests/c/*.c)
+
+lint: $(VENV)/with-dev  ## ruff, cython-lint, clang-format, mypy
+	$(BIN)/ruff check $(PYTHON_CODE)
+	$(BIN)/ruff format --check $(PYTHON_CODE)
+	$(BIN)/cython-lint src/crossent/*.pyx src/crossent/*.pxd
+	$(BIN)/clang-format --dry-run --Werror $(C_CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/with-dev  ## mend what ruff and clang-format can mend
+	$(BIN)/ruff check --fix $(PYTHON_CODE)
+	$(BIN)/ruff format $(PYTHON_CODE)
+	$(BIN)/clang-format -i $(C_CODE)
 
 clean:  ## remove what was built
 	rm -rf build dist .venv .asv demo src/crossent/*.so src/crossent/_kernels.c src/*.egg-info

@@ -16,7 +16,7 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)) */
+/* e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)): r + ... first, or e^x would not be monotone */
 SIMD vec v_exp_nonpositive(vec x) {
     const mask counts = v_not_less(x, v_set(EXP_LOWEST)); /* the others are 0, and cost no underflow; a nan counts */
     const vec n = v_round(v_mul(x, v_set(LOG2_E)));

@@ -22,11 +22,13 @@ static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: n times
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
-/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 3.1e-9 */
-static const real EXP_POLYNOMIAL[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.1239e2p-7f, 0x1.6a2434p-10f};
-/* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 7.0e-10 */
-static const real LOG1P_POLYNOMIAL[] = {-0x1.fffffep-2f, 0x1.55555cp-2f,  -0x1.0000c2p-2f, 0x1.9997a0p-3f,  -0x1.5509f8p-3f,
-                                        0x1.244a9cp-3f,  -0x1.051ee8p-3f, 0x1.e1807ep-4f,  -0x1.75d5bap-4f, 0x1.31b880p-5f};
+/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 7.0e-10 */
+static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551ap-5f,
+                                      0x1.1110f6p-7f, 0x1.6d110ap-10f, 0x1.a0f86cp-13f};
+/* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.1e-9 */
+static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.000002p-2f, 0x1.999a56p-3f,
+                                        -0x1.5554fap-3f, 0x1.246212p-3f, -0x1.ff6c5ap-4f, 0x1.ce9d12p-4f,
+                                        -0x1.b06e16p-4f, 0x1.59db9ap-4f, -0x1.26e24ap-5f};
 
 /* for the scalar twin, which does with the bits what the others have instructions for */
 static const real ROUNDING_MAGIC = 0x1.8p23f; /* 1.5 * 2^MANTISSA_BITS: a sum with it has no bits behind the point */

@@ -22,18 +22,18 @@ static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n
 static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -746.0;             /* below -745.14 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 710.0;             /* above 709.79 e^x is infinite */
-/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 6.5e-17 */
-static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-3,  0x1.5555555555550p-5,
-                                      0x1.1111111111667p-7,  0x1.6c16c16c25894p-10, 0x1.a01a019b8e250p-13,
-                                      0x1.a01a00b48d87ap-16, 0x1.71de499cc6385p-19, 0x1.27e9aba98a173p-22,
-                                      0x1.ae83e805088d6p-26, 0x1.1075d1c907a41p-29};
-/* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 1.3e-18 */
+/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 5.7e-19 */
+static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-3,  0x1.5555555555556p-5,
+                                      0x1.1111111111111p-7,  0x1.6c16c16c162d4p-10, 0x1.a01a01a019b2ap-13,
+                                      0x1.a01a01a6d889cp-16, 0x1.71de3a590520ap-19, 0x1.27e4db646b17ep-22,
+                                      0x1.ae643449fe524p-26, 0x1.1f730349868cep-29, 0x1.61b2b7617544bp-33};
+/* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.2e-18 */
 static const real LOG1P_POLYNOMIAL[] = {
-    -0x1.fffffffffffffp-2, 0x1.5555555555543p-2,  -0x1.00000000002b6p-2, 0x1.999999999d723p-3,  -0x1.5555555518588p-3,
-    0x1.249249222c242p-3,  -0x1.000000111b68ep-3, 0x1.c71c7341f3fbcp-4,  -0x1.999995c06c387p-4, 0x1.745cd79b2715bp-4,
-    -0x1.55554f573a658p-4, 0x1.3b198cab4893dp-4,  -0x1.249e10d35bebfp-4, 0x1.10ce99ca7aae3p-4,  -0x1.fdd826e019b63p-5,
-    0x1.e2b9445946bddp-5,  -0x1.d9d873327969bp-5, 0x1.d025ab08e37cfp-5,  -0x1.8273b62ddf4cap-5, 0x1.b1c9816e886efp-6,
-    -0x1.cc7f3970e7868p-8};
+    -0x1.0000000000000p-1, 0x1.5555555555555p-2,  -0x1.ffffffffffffdp-3, 0x1.9999999999977p-3,  -0x1.5555555555b6dp-3,
+    0x1.2492492495ab8p-3,  -0x1.ffffffff7b1cep-4, 0x1.c71c71c2da602p-4,  -0x1.999999bf34e02p-4, 0x1.745d189e4a570p-4,
+    -0x1.555550c2bf635p-4, 0x1.3b1375e704998p-4,  -0x1.24925d2cc17c9p-4, 0x1.1116a98e7917fp-4,  -0x1.00098a5443165p-4,
+    0x1.e15e1559eb514p-5,  -0x1.c52baf657b917p-5, 0x1.b04d8db1ceaecp-5,  -0x1.ab331de246021p-5, 0x1.a34fdebbfc24dp-5,
+    -0x1.5bdabb7fcad5dp-5, 0x1.83de64ccfe0fap-6,  -0x1.98b764c100364p-8};
 
 /* for the scalar twin, which does with the bits what the others have instructions for */
 static const real ROUNDING_MAGIC = 0x1.8p52; /* 1.5 * 2^MANTISSA_BITS: a sum with it has no bits behind the point */

@@ -30,9 +30,9 @@ SIMD vec v_add(vec a, vec b) { return a + b; }
 SIMD vec v_sub(vec a, vec b) { return a - b; }
 SIMD vec v_mul(vec a, vec b) { return a * b; }
 SIMD vec v_div(vec a, vec b) { return a / b; }
-/* not fma(): without the instruction that is a slow emulation */
-SIMD vec v_mul_add(vec a, vec b, vec c) { return a * b + c; }
-SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return c - a * b; }
+/* not fma(): without the instruction that is a slow emulation. float64 arithmetic is as good as fused for float32. */
+SIMD vec v_mul_add(vec a, vec b, vec c) { return (vec)((double)a * (double)b + (double)c); }
+SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return (vec)((double)c - (double)a * (double)b); }
 SIMD vec v_min(vec a, vec b) { return a < b ? a : b; }
 SIMD vec v_max(vec a, vec b) { return a > b ? a : b; }
 /* Adding and taking away 1.5 * 2^(mantissa bits) leaves the nearest integer, ties to even. */

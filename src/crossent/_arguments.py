@@ -92,7 +92,12 @@ def class_indices(target: NDArray[Any], input: FloatArray, dim: int) -> NDArray[
     if target.dtype.kind not in "iu":
         raise TypeError(f"expected target dtype to be an integer (class indices), but got {target.dtype}")
     _check_target_shape(target, input, dim)
-    if target.dtype.kind == "u" and target.dtype.itemsize == 8 and target.size and target.max() > np.iinfo(np.int64).max:
+    if (
+        target.dtype.kind == "u"
+        and target.dtype.itemsize == 8
+        and target.size
+        and target.max() > np.iinfo(np.int64).max
+    ):
         raise IndexError(f"Target {target.max()} is out of bounds.")
     return _dense(target, np.dtype(np.int64))
 

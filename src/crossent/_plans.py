@@ -250,7 +250,9 @@ class LogSumExp(_ArrayPlan):
         ndim = self.input.ndim
         dims = [arguments.axis(d, ndim) for d in (dim if isinstance(dim, Sequence) else (dim,))]
         if len(set(dims)) != len(dims):
-            raise ValueError(f"expected dim to name each axis once, but got {tuple(dim) if isinstance(dim, Sequence) else dim}")
+            raise ValueError(
+                f"expected dim to name each axis once, but got {tuple(dim) if isinstance(dim, Sequence) else dim}"
+            )
         kept = [d for d in range(ndim) if d not in dims]
         full = self.input.shape
         self.shape = tuple(1 if d in dims else full[d] for d in range(ndim) if keepdim or d not in dims)

@@ -26,7 +26,9 @@ def chosen_reduction(size_average: bool | None, reduce: bool | None, reduction: 
         )
     if reduction == "elementwise_mean":
         warnings.warn(
-            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", UserWarning, stacklevel=4
+            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
+            UserWarning,
+            stacklevel=4,
         )
         reduction = "mean"
     if reduction not in ("none", "mean", "sum"):

@@ -29,7 +29,9 @@ def _threads_from_environment(name: str) -> int | None:
         return int(first)
     if name.startswith("CROSSENT"):
         warnings.warn(
-            f"{name}={text!r} is ignored: expected a whole number from 1 to {_MAX_THREADS}", RuntimeWarning, stacklevel=2
+            f"{name}={text!r} is ignored: expected a whole number from 1 to {_MAX_THREADS}",
+            RuntimeWarning,
+            stacklevel=2,
         )
     return None
 

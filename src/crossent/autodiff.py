@@ -155,9 +155,7 @@ def grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[..., Any]:
     return gradient
 
 
-def vjp(
-    fn: Callable[..., Value], *args: Any, argnums: Argnums = 0, **kwargs: Any
-) -> tuple[Value, Callable[..., Any]]:
+def vjp(fn: Callable[..., Value], *args: Any, argnums: Argnums = 0, **kwargs: Any) -> tuple[Value, Callable[..., Any]]:
     """The value of a call, and the function that pulls a gradient back through it.
 
     Parameters

@@ -107,17 +107,30 @@ static void compare(const char *isa, const char *what, const struct inputs *in, 
 
 static void test(const char *isa, enum crossent_dtype dtype, struct shape shape, struct options options) {
     const size_t positions = shape.outer * shape.inner, logits = positions * shape.classes;
-    struct inputs in = {shape, options, random_array(dtype, logits, -8, 8), random_array(dtype, logits, 0, 1),
-                        random_array(dtype, shape.classes, 0.5, 2), random_array(dtype, positions, -1, 1),
+    struct inputs in = {shape,
+                        options,
+                        random_array(dtype, logits, -8, 8),
+                        random_array(dtype, logits, 0, 1),
+                        random_array(dtype, shape.classes, 0.5, 2),
+                        random_array(dtype, positions, -1, 1),
                         malloc((positions + 1) * sizeof(int64_t))};
     for (size_t i = 0; i < positions; i++) in.target[i] = rand() % 8 ? rand() % (int64_t)shape.classes : -100;
     struct array values = make(dtype, positions), gradient = make(dtype, logits);
     const struct crossent_table *table = crossent_kernels(isa, dtype);
     struct crossent_softmax_job job = {
-        .outer = shape.outer, .classes = shape.classes, .inner = shape.inner, .input = data(&in.x),
-        .target = options.probabilities ? NULL : in.target, .probabilities = options.probabilities ? data(&in.q) : NULL,
-        .weight = options.weighted ? data(&in.w) : NULL, .grad_output = data(&in.g), .ignore_index = -100,
-        .label_smoothing = options.smoothing, .grad_scale = 0.5, .values = data(&values), .output = data(&gradient),
+        .outer = shape.outer,
+        .classes = shape.classes,
+        .inner = shape.inner,
+        .input = data(&in.x),
+        .target = options.probabilities ? NULL : in.target,
+        .probabilities = options.probabilities ? data(&in.q) : NULL,
+        .weight = options.weighted ? data(&in.w) : NULL,
+        .grad_output = data(&in.g),
+        .ignore_index = -100,
+        .label_smoothing = options.smoothing,
+        .grad_scale = 0.5,
+        .values = data(&values),
+        .output = data(&gradient),
         .kind = CROSSENT_GRADIENT,
     };
     double first = 0, sum = 0;
@@ -142,7 +155,8 @@ static void test(const char *isa, enum crossent_dtype dtype, struct shape shape,
             compare(isa, "the value", &in, get(&values, o * shape.inner + i), value, 0.1, unit);
             for (size_t c = 0; c < shape.classes; c++) {
                 const double got = get(&gradient, (o * shape.classes + c) * shape.inner + i);
-                compare(isa, "a gradient", &in, got, wanted[c], options.probabilities ? (double)shape.classes / 100 + 1 : 1, unit);
+                compare(isa, "a gradient", &in, got, wanted[c], options.probabilities ? (double)shape.classes / 100 + 1 : 1,
+                        unit);
             }
         }
     }

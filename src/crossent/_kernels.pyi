@@ -1,0 +1,52 @@
+"""Types of the binding; see _kernels.pyx."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+NO_OUTPUT: int
+GRADIENT: int
+LOG_SOFTMAX: int
+
+def isa_names() -> list[str]: ...
+def use_isa(name: str) -> None: ...
+def current_isa() -> str: ...
+def has_openmp() -> bool: ...
+def openmp_max_threads() -> int: ...
+def map_exp(values: NDArray[Any], out: NDArray[Any]) -> None: ...
+def map_log1p(values: NDArray[Any], out: NDArray[Any]) -> None: ...
+
+class Job:
+    def __init__(
+        self,
+        input: NDArray[Any],
+        outer: int,
+        classes: int,
+        inner: int,
+        target: NDArray[Any] | None = None,
+        probabilities: NDArray[Any] | None = None,
+        weight: NDArray[Any] | None = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> None: ...
+    def check_target(self, threads: int) -> tuple[float, int]: ...
+    def softmax(
+        self,
+        threads: int,
+        values: NDArray[Any] | None = None,
+        output: NDArray[Any] | None = None,
+        kind: int = 0,
+        grad_scale: float = 1.0,
+        grad_output: NDArray[Any] | None = None,
+        divisor: float = 1.0,
+    ) -> float: ...
+    def nll(
+        self,
+        threads: int,
+        values: NDArray[Any] | None = None,
+        output: NDArray[Any] | None = None,
+        kind: int = 0,
+        grad_scale: float = 1.0,
+        grad_output: NDArray[Any] | None = None,
+        divisor: float = 1.0,
+    ) -> float: ...
