@@ -32,7 +32,7 @@ def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatAr
     array = _plain_array(value, function, name)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: expected float32 or float64')
-    return _dense(array, array.dtype.newbyteorder("="))
+    return dense(array, array.dtype.newbyteorder("="))
 
 
 def _plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
@@ -41,7 +41,8 @@ def _plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _dense(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def dense(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The array, contiguous, aligned and of this dtype: itself where it is all that."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
     return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
@@ -92,14 +93,9 @@ def class_indices(target: NDArray[Any], input: FloatArray, dim: int) -> NDArray[
     if target.dtype.kind not in "iu":
         raise TypeError(f"expected target dtype to be an integer (class indices), but got {target.dtype}")
     _check_target_shape(target, input, dim)
-    if (
-        target.dtype.kind == "u"
-        and target.dtype.itemsize == 8
-        and target.size
-        and target.max() > np.iinfo(np.int64).max
-    ):
+    if target.dtype.kind == "u" and target.dtype.itemsize == 8 and target.size and target.max() > np.iinfo(np.int64).max:
         raise IndexError(f"Target {target.max()} is out of bounds.")
-    return _dense(target, np.dtype(np.int64))
+    return dense(target, np.dtype(np.int64))
 
 
 def _check_target_shape(target: NDArray[Any], input: FloatArray, dim: int) -> None:
@@ -131,11 +127,6 @@ def class_weight(weight: ArrayLike | None, classes: int) -> NDArray[Any] | None:
             f"but got weight tensor of shape: {list(array.shape)}"
         )
     return array
-
-
-def as_dtype(array: NDArray[Any] | None, dtype: np.dtype[Any]) -> FloatArray | None:
-    """The array, dense and of this dtype."""
-    return None if array is None else _dense(array, dtype)
 
 
 def promoted(*arrays: NDArray[Any] | None) -> np.dtype[Any]:
@@ -173,7 +164,7 @@ def grad_output_array(grad_output: ArrayLike, shape: tuple[int, ...], dtype: np.
         raise TypeError(f"expected grad_output of a real dtype, but got {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"Expected grad_output of shape {list(shape)}, as the result has, but got {list(array.shape)}")
-    return _dense(array, dtype)
+    return dense(array, dtype)
 
 
 def output(

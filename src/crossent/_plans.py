@@ -25,7 +25,9 @@ Value = Any  # an array, or a NumPy scalar where the result has no dimensions
 class Plan(Protocol):
     """What autodiff needs of a call. Arguments are named as in the public function's signature."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The result's."""
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         """The function's result."""
@@ -42,7 +44,7 @@ class _RowPlan:
 
     input: FloatArray
     input_dtype: np.dtype[Any]
-    target: NDArray[Any] | None
+    target: NDArray[Any]
     weight: FloatArray | None
     reduction: _reduction.Reduction
     positions_shape: tuple[int, ...]
@@ -53,15 +55,23 @@ class _RowPlan:
         return self.positions_shape if self.reduction == "none" else ()
 
     def _run(self, **how: Any) -> float:
+        """Have the kernels compute values, gradient, or the sum of the values over a divisor."""
         raise NotImplementedError
+
+    def _sum(self, values: NDArray[Any] | None = None, divisor: float = 1.0, **how: Any) -> float:
+        if self.input.size:
+            return self._run(values=values, divisor=divisor, **how)
+        if values is not None:
+            values.fill(0)
+        return 0.0 if divisor else math.nan
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         dtype = self.input.dtype
         if self.reduction != "none":
-            total = self._run(divisor=_reduction.divisor(self.reduction, self.mean_weight))
+            total = self._sum(divisor=_reduction.divisor(self.reduction, self.mean_weight))
             return _scalar(total, dtype, out)
         values = arguments.output(out, self.positions_shape, dtype, (None, self.input, self.target, self.weight))
-        self._run(values=values)
+        self._sum(values=values)
         return _unwrapped(arguments.deliver(values, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
@@ -90,7 +100,7 @@ class _RowPlan:
         else:
             arguments.output(out, self.input.shape, self.input_dtype, reads)  # for its checks: it is written at the end
             output = np.empty(self.input.shape, self.input.dtype)
-        total = self._run(output=output, kind=GRADIENT, **how)
+        total = self._sum(output=output, kind=GRADIENT, **how)
         return total, arguments.deliver(output.astype(self.input_dtype, copy=False), out)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
@@ -123,12 +133,12 @@ class CrossEntropy(_RowPlan):
         if self.has_probabilities:
             labels = arguments.probabilities(labels, ignore_index, logits)
             dtype = arguments.promoted(logits, labels, weights)
-            self.target = arguments.as_dtype(labels, dtype)
+            self.target = arguments.dense(labels, dtype)
         else:
             dtype = logits.dtype
             self.target = arguments.class_indices(labels, logits, self.dim)
-        self.input = arguments.as_dtype(logits, dtype)
-        self.weight = arguments.as_dtype(weights, dtype)
+        self.input = arguments.dense(logits, dtype)
+        self.weight = None if weights is None else arguments.dense(weights, dtype)
         indices, probabilities = (None, self.target) if self.has_probabilities else (self.target, None)
         self._job = _kernels.Job(
             self.input, layout.outer, layout.classes, layout.inner, indices, probabilities, self.weight, ignore_index,
@@ -183,7 +193,7 @@ class NLLLoss(_RowPlan):
         ignore_index = arguments.whole_number(ignore_index, "ignore_index")
         weights = arguments.class_weight(weight, layout.classes)
         self.target = arguments.class_indices(np.asarray(target), self.input, self.dim)
-        self.weight = arguments.as_dtype(weights, self.input.dtype)
+        self.weight = None if weights is None else arguments.dense(weights, self.input.dtype)
         self._job = _kernels.Job(
             self.input, layout.outer, layout.classes, layout.inner, self.target, None, self.weight, ignore_index
         )
@@ -250,9 +260,7 @@ class LogSumExp(_ArrayPlan):
         ndim = self.input.ndim
         dims = [arguments.axis(d, ndim) for d in (dim if isinstance(dim, Sequence) else (dim,))]
         if len(set(dims)) != len(dims):
-            raise ValueError(
-                f"expected dim to name each axis once, but got {tuple(dim) if isinstance(dim, Sequence) else dim}"
-            )
+            raise ValueError(f"expected dim to name each axis once, but got {tuple(dim) if isinstance(dim, Sequence) else dim}")
         kept = [d for d in range(ndim) if d not in dims]
         full = self.input.shape
         self.shape = tuple(1 if d in dims else full[d] for d in range(ndim) if keepdim or d not in dims)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import warnings
@@ -50,20 +51,14 @@ def _cgroup_quota() -> float:
 
 
 def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
-    return max(1, min(cpus, -int(-_cgroup_quota() // 1) if _cgroup_quota() < cpus else cpus))
+    """CPUs that affinity leaves, or as many as the quota pays for, rounded up."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cpus, _cgroup_quota())))
 
 
 def _default_threads() -> int:
     """CROSSENT_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs that affinity and control group leave."""
-    return (
-        _threads_from_environment("CROSSENT_NUM_THREADS")
-        or _threads_from_environment("OMP_NUM_THREADS")
-        or _usable_cpus()
-    )
+    return _threads_from_environment("CROSSENT_NUM_THREADS") or _threads_from_environment("OMP_NUM_THREADS") or _usable_cpus()
 
 
 _openmp_at_import = _kernels.openmp_max_threads()

@@ -23,6 +23,9 @@ Argnums = int | Sequence[int]
 class Differentiable(Generic[P]):
     """A public function that is written as the preparation of its plan; calling it gives the plan's value."""
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, plan: Callable[P, Plan]) -> None:
         update_wrapper(self, plan)
         self.plan = plan

@@ -14,9 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossent import _arguments as arguments
 
 
-def _distributions(
-    function: str, axis: int, *values: ArrayLike
-) -> tuple[list[NDArray[np.float64]], int, np.dtype[Any]]:
+def _distributions(function: str, axis: int, *values: ArrayLike) -> tuple[list[NDArray[np.float64]], int, np.dtype[Any]]:
     """The distributions in float64, broadcast to one shape; the axis; the dtype of the result."""
     arrays = [arguments.float_array(value, function, "pq"[i]) for i, value in enumerate(values)]
     for array, name in zip(arrays, "pq", strict=False):

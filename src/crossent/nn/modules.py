@@ -30,7 +30,7 @@ class Module:
         value, self._pullback = vjp(type(self)._function, *args, **self._options())
         return value
 
-    def backward(self, grad_output: ArrayLike | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def backward(self, grad_output: ArrayLike | None = None, out: NDArray[Any] | None = None) -> Any:
         """Gradient of the input of the last call.
 
         Parameters
