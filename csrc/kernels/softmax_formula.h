@@ -12,6 +12,37 @@
 #include "../crossent.h"
 #include "vec_math.h"
 
+/* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m.
+   With |m| <= NEAR the origin is 0: x enters the exponential as it is, and the rounding error of x - m, which would cost a
+   probability up to |x - m| half ULP, is not made. Further out the origin is m, the power 0 and the unit 1. */
+struct scale {
+    vec origin, power, floor, unit;
+};
+
+SIMD struct scale scale_of(vec max) {
+    const vec zero = v_set(0);
+    const mask near = v_not_less(v_set(NEAR), v_max(max, v_sub(zero, max)));
+    const vec top = v_select(near, max, zero);
+    const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
+    const vec power = v_round(v_mul(top, v_set(LOG2_E))), floor = v_add(top, v_set(EXP_LOWEST));
+    return (struct scale){
+        .origin = v_select(near, zero, far_origin),
+        .power = power,
+        .floor = floor,
+        .unit = v_exp_scaled(top, power, floor),
+    };
+}
+
+SIMD vec scaled_exp(vec x, const struct scale *scale) {
+    return v_exp_scaled(v_sub(x, scale->origin), scale->power, scale->floor);
+}
+
+SIMD real first_lane(vec a) {
+    real lanes[LANES];
+    v_store(lanes, a);
+    return lanes[0];
+}
+
 /* Which b a row has: the loops are compiled once for each. */
 enum spread {
     NO_SPREAD,              /* b = 0: a class index without smoothing, or no target */
@@ -39,7 +70,7 @@ struct row_finish {
 };
 
 /* value = u ((m - x_t) + log1p(rest)) + v (distance + mass log1p(rest));   gradient = k ((u + v mass) p - a) */
-SIMD struct row_finish finish_row(struct row_state s) {
+SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale) {
     const vec one = v_set(1);
     /* m - m is 0, or nan if the maximum is infinite: then there is no softmax */
     const vec rest = v_add(s.rest, v_sub(s.max, s.max));
@@ -49,7 +80,7 @@ SIMD struct row_finish finish_row(struct row_state s) {
     const vec spread_part = v_mul(s.v, v_mul_add(s.mass, log_sum, s.distance));
 
     /* 1 - p_t = (the other terms) / sum, which does not cancel as p_t - 1 would */
-    const vec e_target = v_exp_nonpositive(v_sub(s.at_target, s.max));
+    const vec e_target = v_div(scaled_exp(s.at_target, scale), scale->unit);
     const vec others = v_select(v_equal(s.at_target, s.max), rest, v_add(v_sub(one, e_target), rest));
     const vec spread_gradient = v_mul(s.v, v_sub(v_div(v_mul(s.mass, e_target), sum), s.spread_at_target));
     const vec index_gradient = v_mul(s.u, v_div(others, sum));

@@ -5,8 +5,8 @@
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    TILE = 4,   /* vectors of positions */
-    SHORT = 16, /* classes added in the lanes' type before they go to float64 */
+    TILE = 4,  /* vectors of positions */
+    SHORT = 8, /* classes added in the lanes' type before they go to float64 */
 };
 
 /* TILE vectors of positions: logits, probabilities and output of class c are at c * stride, a vector behind the other. */
@@ -43,9 +43,9 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
 
-/* rest, distance and mass of one vector of positions; e^(x - m) goes to the output for a gradient */
+/* rest, distance and mass of one vector of positions; e^(x - m) unit goes to the output for a gradient */
 SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
-                           enum spread spread, enum crossent_output kind, struct row_state *state) {
+                           enum spread spread, enum crossent_output kind, const struct scale *scale, struct row_state *state) {
     const vec zero = v_set(0), one = v_set(1);
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero();
@@ -56,7 +56,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         for (size_t c = first; c < end; c++) {
             const size_t at = c * tile->stride + v * LANES;
             const vec x = v_load_first(tile->x + at, n, zero);
-            const vec e = v_exp_nonpositive(v_sub(x, origin));
+            const vec e = scaled_exp(x, scale);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
             short_rest = v_add_where(below, short_rest, e);
             below_count = v_add_where(below, below_count, one);
@@ -77,7 +77,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         }
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
-    state->rest = v_add(wide_to_vec(rest), ties);
+    state->rest = v_add(v_div(wide_to_vec(rest), scale->unit), ties);
     state->distance = wide_to_vec(distance);
     state->mass = wide_to_vec(mass);
 }
@@ -106,9 +106,10 @@ SIMD void read_position_targets(const struct crossent_softmax_job *job, const st
 
 /* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored */
 SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
-                          enum spread spread, enum crossent_output kind, vec max, const struct row_finish *done,
-                          const struct position_targets *targets) {
+                          enum spread spread, enum crossent_output kind, vec max, const struct scale *scale,
+                          const struct row_finish *done, const struct position_targets *targets) {
     const mask live = v_unequal(v_load(targets->live), v_set(0));
+    const vec exp_scale = v_div(done->exp_scale, scale->unit);
     real at_target[LANES];
     v_store(at_target, done->target_gradient);
     for (size_t c = 0; c < job->classes; c++) {
@@ -117,7 +118,7 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
         if (kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(v_load_first(tile->x + at, n, max), max), done->log_sum);
         } else {
-            y = v_mul(v_load_first(tile->output + at, n, max), done->exp_scale);
+            y = v_mul(v_load_first(tile->output + at, n, max), exp_scale);
             if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, v, n, spread), y);
         }
         v_store_first(tile->output + at, v_select(live, y, v_set(0)), n);
@@ -132,16 +133,17 @@ SIMD vec finish_positions(const struct crossent_softmax_job *job, const struct t
     const size_t n = lanes_of(tile, v);
     struct position_targets targets;
     read_position_targets(job, tile, v, n, position, spread, &targets);
+    const struct scale scale = scale_of(max);
     struct row_state state = {.max = max};
-    reduce_positions(job, tile, v, n, spread, kind, &state);
+    reduce_positions(job, tile, v, n, spread, kind, &scale, &state);
     state.at_target = job->target ? v_load(targets.at_target) : max;
     state.spread_at_target = v_load(targets.spread_at_target);
     state.u = v_load(targets.u);
     state.v = v_set(spread_factor(job, spread));
     state.k = v_load(targets.k);
     const int has_target = job->target || job->probabilities;
-    const struct row_finish done = has_target ? finish_row(state) : finish_without_target(state);
-    if (kind != CROSSENT_NO_OUTPUT) write_positions(job, tile, v, n, spread, kind, max, &done, &targets);
+    const struct row_finish done = has_target ? finish_row(state, &scale) : finish_without_target(state);
+    if (kind != CROSSENT_NO_OUTPUT) write_positions(job, tile, v, n, spread, kind, max, &scale, &done, &targets);
     const vec value = v_select(v_unequal(v_load(targets.live), v_set(0)), done.value, v_set(0));
     if (job->values) v_store_first((real *)job->values + position, value, n);
     return value;

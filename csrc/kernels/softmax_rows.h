@@ -5,7 +5,7 @@
 
 enum {
     UNROLL = 4,   /* independent sums, to hide the latency of an addition */
-    FLUSH = 16,   /* additions of a short lane before it goes to float64: its error stays below 16 half ULP */
+    FLUSH = 8,    /* additions of a short lane before it goes to a wide sum: their errors stay near 1 ULP */
     GROUP = 1024, /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
 };
 
@@ -72,9 +72,10 @@ SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum sp
 }
 
 /* Take the n <= LANES columns from c on into the sums; returns how many lanes are not at the maximum. */
-SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, struct lane_sums *sums) {
+SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale,
+                        struct lane_sums *sums) {
     const vec x = v_load_first(row->x + c, n, v_set(-INFINITY));
-    const vec e = v_exp_nonpositive(v_sub(x, origin));
+    const vec e = scaled_exp(x, scale);
     const mask below = v_unequal(x, max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
@@ -90,10 +91,11 @@ SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max,
     return m_count(below);
 }
 
-/* The sums of n columns from c on, measured from their own maximum; e^(x - m) goes to the output for a gradient. */
+/* The sums of n columns from c on, measured from their own maximum; e^(x - m) unit goes to the output for a gradient. */
 SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, size_t n) {
     const real highest = run_max(row->x + c, n);
     const vec max = v_set(highest), origin = v_set((real)reference(highest)), zero = v_set(0);
+    const struct scale scale = scale_of(max);
     struct lane_sums lanes[UNROLL] = {{zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
     struct wide_sums total = {wide_zero(), wide_zero(), wide_zero()};
     const size_t width = UNROLL * LANES;
@@ -103,18 +105,18 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, si
         for (size_t s = 0; s < steps; s++, done += width)
 #pragma GCC unroll 4
             for (int i = 0; i < UNROLL; i++)
-                below += add_columns(row, c + done + (size_t)i * LANES, LANES, max, origin, &lanes[i]);
+                below += add_columns(row, c + done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i]);
         flush(&total, lanes, UNROLL, row->spread);
     }
-    for (; n - done >= LANES; done += LANES) below += add_columns(row, c + done, LANES, max, origin, &lanes[0]);
+    for (; n - done >= LANES; done += LANES) below += add_columns(row, c + done, LANES, max, origin, &scale, &lanes[0]);
     if (done < n) {
-        below += add_columns(row, c + done, n - done, max, origin, &lanes[0]);
+        below += add_columns(row, c + done, n - done, max, origin, &scale, &lanes[0]);
         done += LANES;
     }
     flush(&total, lanes, 1, row->spread);
     return (struct crossent_partial){
         .max = highest,
-        .rest = wide_sum(total.rest) + ((double)(done - below) - 1.0),
+        .rest = wide_sum(total.rest) / (double)first_lane(scale.unit) + ((double)(done - below) - 1.0),
         .distance = wide_sum(total.distance),
         .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
     };
@@ -177,7 +179,8 @@ SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_
         .k = v_load(in->k),
     };
     const int has_target = job->target || job->probabilities;
-    const struct row_finish f = has_target ? finish_row(state) : finish_without_target(state);
+    const struct scale scale = scale_of(state.max);
+    const struct row_finish f = has_target ? finish_row(state, &scale) : finish_without_target(state);
     v_store(out->value, f.value);
     v_store(out->log_sum, f.log_sum);
     v_store(out->exp_scale, f.exp_scale);
@@ -226,7 +229,8 @@ SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const double rescale = block_max == done->max ? 1.0 : exp(block_max - done->max);
-    write_run(&view, first, width, done, done->exp_scale * rescale);
+    const double unit = kind == CROSSENT_GRADIENT ? (double)first_lane(scale_of(v_set((real)block_max)).unit) : 1.0;
+    write_run(&view, first, width, done, done->exp_scale * rescale / unit);
     if (kind == CROSSENT_GRADIENT && job->target && read_target(job, row, &t) && t - first < width)
         view.output[t] = (real)done->target_gradient;
 }

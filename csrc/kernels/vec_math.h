@@ -2,8 +2,8 @@
    simd/float64.h, fitted by tools/fit_vec_math.py. Called by the softmax formulas and, one by one, by the tests.
 
    | function           | domain             | max error              | special values                                     |
-   | v_exp_nonpositive  | x <= 0, -inf, nan  | 1 ULP, subnormals too  | e^-inf = 0, e^nan = nan, e^0 = 1 exactly            |
-   | v_exp              | all                | 1 ULP, subnormals too  | e^inf = inf                                         |
+   | v_exp              | all                | 1 ULP, subnormals too  | e^-inf = 0, e^inf = inf, e^nan = nan, e^0 = 1       |
+   | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
    | v_log1p            | x >= 0, inf, nan   | 1 ULP                  | log1p(0) = 0, log1p(inf) = inf, log1p(nan) = nan    | */
 
 #include <math.h>
@@ -16,17 +16,18 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)): r + ... first, or e^x would not be monotone */
-SIMD vec v_exp_nonpositive(vec x) {
-    const mask counts = v_not_less(x, v_set(EXP_LOWEST)); /* the others are 0, and cost no underflow; a nan counts */
+/* e^x 2^-k for x >= floor, 0 below it, for a whole k:
+   e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)): r + ... first, or e^x would not be monotone */
+SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
+    const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const vec n = v_round(v_mul(x, v_set(LOG2_E)));
     const vec r = v_neg_mul_add(n, v_set(LN2_LOW), v_neg_mul_add(n, v_set(LN2_HIGH), x));
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
     const vec e = v_add(v_set(1), v_mul_add(v_mul(r, r), q, r));
-    return v_scale_by_pow2_where(counts, e, n);
+    return v_scale_by_pow2_where(counts, e, v_sub(n, k));
 }
 
-SIMD vec v_exp(vec x) { return v_exp_nonpositive(v_min(v_set(EXP_HIGHEST), x)); }
+SIMD vec v_exp(vec x) { return v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_set(0), v_set(EXP_LOWEST)); }
 
 /* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f).
    f comes from x, not from the rounded 1 + x, so that no bit of a small x is lost. */

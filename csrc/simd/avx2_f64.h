@@ -13,7 +13,6 @@
 enum { LANES = 4 };
 typedef __m256d vec;
 typedef __m256d mask;
-typedef __m256d wide;
 
 SIMD mask m_first(size_t n) {
     const long long lanes = n >= LANES ? LANES : (long long)n;
@@ -88,12 +87,11 @@ SIMD real v_reduce_max(vec a) {
     return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
 }
 
-SIMD wide wide_zero(void) { return _mm256_setzero_pd(); }
-SIMD wide wide_add(wide a, vec b) { return _mm256_add_pd(a, b); }
-SIMD vec wide_to_vec(wide a) { return a; }
-SIMD double wide_sum(wide a) {
+SIMD double v_reduce_add(vec a) {
     const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
     return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
 }
+
+#include "wide_f64.h"
 
 #endif

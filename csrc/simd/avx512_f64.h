@@ -13,7 +13,6 @@
 enum { LANES = 8 };
 typedef __m512d vec;
 typedef __mmask8 mask;
-typedef __m512d wide;
 
 SIMD mask m_first(size_t n) { return n >= LANES ? (mask)0xff : (mask)((1u << n) - 1); }
 SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount(m); }
@@ -63,9 +62,8 @@ SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm512_maskz_scale
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_pd(a); }
 
-SIMD wide wide_zero(void) { return _mm512_setzero_pd(); }
-SIMD wide wide_add(wide a, vec b) { return _mm512_add_pd(a, b); }
-SIMD vec wide_to_vec(wide a) { return a; }
-SIMD double wide_sum(wide a) { return _mm512_reduce_add_pd(a); }
+SIMD double v_reduce_add(vec a) { return _mm512_reduce_add_pd(a); }
+
+#include "wide_f64.h"
 
 #endif

@@ -12,13 +12,14 @@ typedef uint32_t real_bits;
 enum {
     BLOCK = 4096, /* columns: 16 KiB, half of a small L1 cache */
     NARROW = 48,  /* classes; measured crossing of lanes across rows and lanes along classes */
+    NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
     EXPONENT_BIAS = 127,
 };
 
 /* exp and log1p, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.715476p+0f;   /* 1 / ln 2 */
-static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: n times it is exact for |n| < 256 */
+static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n LN2_HIGH, fused, is exact for |n| < 2^12 */
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */

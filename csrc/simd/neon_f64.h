@@ -9,7 +9,6 @@
 enum { LANES = 2 };
 typedef float64x2_t vec;
 typedef uint64x2_t mask;
-typedef float64x2_t wide;
 
 SIMD mask m_first(size_t n) {
     static const uint64_t numbers[LANES] = {0, 1};
@@ -76,9 +75,8 @@ SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
 
 SIMD real v_reduce_max(vec a) { return vmaxvq_f64(a); }
 
-SIMD wide wide_zero(void) { return vdupq_n_f64(0.0); }
-SIMD wide wide_add(wide a, vec b) { return vaddq_f64(a, b); }
-SIMD vec wide_to_vec(wide a) { return a; }
-SIMD double wide_sum(wide a) { return vaddvq_f64(a); }
+SIMD double v_reduce_add(vec a) { return vaddvq_f64(a); }
+
+#include "wide_f64.h"
 
 #endif

@@ -5,7 +5,6 @@
 enum { LANES = 1 };
 typedef real vec;
 typedef int mask;
-typedef double wide;
 
 SIMD mask m_first(size_t n) { return n > 0; }
 SIMD size_t m_count(mask m) { return (size_t)m; }
@@ -57,8 +56,4 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return m ? v_scale_by_pow2(a, n) : 0; }
 
 SIMD real v_reduce_max(vec a) { return a; }
-
-SIMD wide wide_zero(void) { return 0.0; }
-SIMD wide wide_add(wide a, vec b) { return a + (double)b; }
-SIMD vec wide_to_vec(wide a) { return (vec)a; }
-SIMD double wide_sum(wide a) { return a; }
+SIMD double v_reduce_add(vec a) { return (double)a; }

@@ -4,4 +4,10 @@
 #include "float32.h"
 
 #include "scalar.h"
+
+typedef double wide;
+SIMD wide wide_zero(void) { return 0.0; }
+SIMD wide wide_add(wide a, vec b) { return a + (double)b; }
+SIMD vec wide_to_vec(wide a) { return (vec)a; }
+SIMD double wide_sum(wide a) { return a; }
 #endif

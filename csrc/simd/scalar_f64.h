@@ -4,4 +4,6 @@
 #include "float64.h"
 
 #include "scalar.h"
+
+#include "wide_f64.h"
 #endif

@@ -1,0 +1,41 @@
+"""What the tests share: fixtures. The registry of functions is ``cases.py``, the formulas are in ``reference.py``."""
+
+import warnings
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from crossent import _runtime
+
+TORCH = "2.13"  # the version whose behaviour is compared
+
+
+@pytest.fixture(params=_runtime.isa_names())
+def isa(request):
+    """Every instruction set of this CPU in turn, in use."""
+    with _runtime.use_isa(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng(request):
+    """Another generator for each test, the same in each run."""
+    return np.random.default_rng(crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """torch, or a skip where it is absent or another version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = pytest.importorskip("torch")
+    if not module.__version__.startswith(f"{TORCH}."):
+        pytest.skip(f"the comparison is with torch {TORCH}, and this is {module.__version__}")
+    module.set_num_threads(1)
+    return module
