@@ -12,11 +12,12 @@
 #include "../crossent.h"
 #include "vec_math.h"
 
-/* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m.
+/* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m,
+   which is known as unit + unit_low: all terms share its error.
    With |m| <= NEAR the origin is 0: x enters the exponential as it is, and the rounding error of x - m, which would cost a
    probability up to |x - m| half ULP, is not made. Further out the origin is m, the power 0 and the unit 1. */
 struct scale {
-    vec origin, power, floor, unit;
+    vec origin, power, floor, unit, unit_low;
 };
 
 SIMD struct scale scale_of(vec max) {
@@ -25,12 +26,9 @@ SIMD struct scale scale_of(vec max) {
     const vec top = v_select(near, max, zero);
     const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
     const vec power = v_round(v_mul(top, v_set(LOG2_E))), floor = v_add(top, v_set(EXP_LOWEST));
-    return (struct scale){
-        .origin = v_select(near, zero, far_origin),
-        .power = power,
-        .floor = floor,
-        .unit = v_exp_scaled(top, power, floor),
-    };
+    struct scale scale = {.origin = v_select(near, zero, far_origin), .power = power, .floor = floor};
+    v_exp_reduced(top, &scale.unit, &scale.unit_low);
+    return scale;
 }
 
 SIMD vec scaled_exp(vec x, const struct scale *scale) {

@@ -6,7 +6,7 @@
 
 enum {
     TILE = 4,  /* vectors of positions */
-    SHORT = 8, /* classes added in the lanes' type before they go to float64 */
+    SHORT = 4, /* classes added in the lanes' type before they go to float64 */
 };
 
 /* TILE vectors of positions: logits, probabilities and output of class c are at c * stride, a vector behind the other. */
@@ -77,7 +77,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         }
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
-    state->rest = v_add(v_div(wide_to_vec(rest), scale->unit), ties);
+    state->rest = v_add(wide_div(rest, scale->unit, scale->unit_low), ties);
     state->distance = wide_to_vec(distance);
     state->mass = wide_to_vec(mass);
 }

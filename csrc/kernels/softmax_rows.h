@@ -114,9 +114,10 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, si
         done += LANES;
     }
     flush(&total, lanes, 1, row->spread);
+    const double unit = (double)first_lane(scale.unit) + (double)first_lane(scale.unit_low);
     return (struct crossent_partial){
         .max = highest,
-        .rest = wide_sum(total.rest) / (double)first_lane(scale.unit) + ((double)(done - below) - 1.0),
+        .rest = wide_sum(total.rest) / unit + ((double)(done - below) - 1.0),
         .distance = wide_sum(total.distance),
         .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
     };

@@ -3,6 +3,7 @@
 
    | function           | domain             | max error              | special values                                     |
    | v_exp              | all                | 1 ULP, subnormals too  | e^-inf = 0, e^inf = inf, e^nan = nan, e^0 = 1       |
+   | v_exp_reduced      | abs(x) < 1024, nan | 0.3 ULP, high and low  | nan gives nan                                       |
    | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
    | v_log1p            | x >= 0, inf, nan   | 1 ULP                  | log1p(0) = 0, log1p(inf) = inf, log1p(nan) = nan    | */
 
@@ -16,15 +17,31 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x 2^-k for x >= floor, 0 below it, for a whole k:
-   e^x = 2^n e^r,  r = x - n ln 2,  e^r = 1 + (r + r^2 Q(r)): r + ... first, or e^x would not be monotone */
+/* e^x = 2^n e^r,  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + (r + r^2 Q(r)) = 1 + (r + curve) */
+struct exp_parts {
+    vec n, high, r, curve;
+};
+
+SIMD struct exp_parts exp_parts(vec x) {
+    const vec n = v_round(v_mul(x, v_set(LOG2_E)));
+    const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
+    const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
+    return (struct exp_parts){n, high, r, v_mul(v_mul(r, r), q)};
+}
+
+/* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + curve comes first, or e^x would not be monotone. */
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
-    const vec n = v_round(v_mul(x, v_set(LOG2_E)));
-    const vec r = v_neg_mul_add(n, v_set(LN2_LOW), v_neg_mul_add(n, v_set(LN2_HIGH), x));
-    const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
-    const vec e = v_add(v_set(1), v_mul_add(v_mul(r, r), q, r));
-    return v_scale_by_pow2_where(counts, e, v_sub(n, k));
+    const struct exp_parts p = exp_parts(x);
+    return v_scale_by_pow2_where(counts, v_add(v_set(1), v_add(p.r, p.curve)), v_sub(p.n, k));
+}
+
+/* e^r of x, for |x| small enough that n needs no care, as *high + *low: within 0.3 ULP of *high */
+SIMD void v_exp_reduced(vec x, vec *high, vec *low) {
+    const struct exp_parts p = exp_parts(x);
+    const vec one = v_set(1), beyond_one = v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), p.curve));
+    *high = v_add(one, beyond_one);
+    *low = v_sub(beyond_one, v_sub(*high, one)); /* exact: Dekker's Fast2Sum, for |beyond_one| < 1 */
 }
 
 SIMD vec v_exp(vec x) { return v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_set(0), v_set(EXP_LOWEST)); }

@@ -29,13 +29,14 @@ class Layout(NamedTuple):
 
 def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatArray:
     """A dense, aligned, native array of float32 or float64; the user's own memory where that is possible."""
-    array = _plain_array(value, function, name)
+    array = plain_array(value, function, name)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: expected float32 or float64')
     return dense(array, array.dtype.newbyteorder("="))
 
 
-def _plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
+def plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
+    """The value as NumPy sees it; a masked array is refused."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first")
     return np.asarray(value)
@@ -78,7 +79,8 @@ def is_class_probabilities(input: FloatArray, target: NDArray[Any]) -> bool:
     return input.shape == target.shape
 
 
-def probabilities(target: NDArray[Any], ignore_index: int, input: FloatArray) -> NDArray[Any]:
+def probabilities(target: NDArray[Any], ignore_index: int) -> NDArray[Any]:
+    """Class probabilities, of a float dtype."""
     if not np.issubdtype(target.dtype, np.floating):
         raise TypeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
     if ignore_index >= 0:
@@ -115,10 +117,11 @@ def _check_target_shape(target: NDArray[Any], input: FloatArray, dim: int) -> No
     raise ValueError(f"Expected target size {list(expected)}, got {list(target.shape)}")
 
 
-def class_weight(weight: ArrayLike | None, classes: int) -> NDArray[Any] | None:
+def class_weight(weight: ArrayLike | None, classes: int, function: str) -> NDArray[Any] | None:
+    """A weight for each class, of any real dtype."""
     if weight is None:
         return None
-    array = _plain_array(weight, "cross_entropy", "weight")
+    array = plain_array(weight, function, "weight")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"expected weight of a real dtype, but got {array.dtype}")
     if array.shape != (classes,):
@@ -159,7 +162,7 @@ def target_in_bounds(target: NDArray[np.int64], first_bad: int) -> None:
 
 def grad_output_array(grad_output: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
     """The gradient that flows into a result of this shape and dtype."""
-    array = _plain_array(grad_output, "backward", "grad_output")
+    array = plain_array(grad_output, "backward", "grad_output")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"expected grad_output of a real dtype, but got {array.dtype}")
     if array.shape != shape:
@@ -209,7 +212,7 @@ def deliver(result: FloatArray, out: NDArray[Any] | None) -> FloatArray:
 
 def one_hot_classes(tensor: ArrayLike, num_classes: int) -> tuple[NDArray[Any], int]:
     """The class indices and their number of classes: num_classes, or one more than the largest index."""
-    indices = _plain_array(tensor, "one_hot", "tensor")
+    indices = plain_array(tensor, "one_hot", "tensor")
     if indices.dtype.kind not in "iu":
         raise TypeError(f"one_hot is only applicable to index tensor of an integer dtype, but got {indices.dtype}")
     classes = whole_number(num_classes, "num_classes")

@@ -39,16 +39,52 @@ class Plan(Protocol):
         """Both at once, for a result without dimensions."""
 
 
-class _RowPlan:
-    """What the losses over class indices or probabilities share: the reduction of one value per position."""
+class _TargetPlan:
+    """What the losses over a target share: one value for each position, and a reduction of them."""
 
-    input: FloatArray
-    input_dtype: np.dtype[Any]
-    target: NDArray[Any]
-    weight: FloatArray | None
-    reduction: _reduction.Reduction
-    positions_shape: tuple[int, ...]
-    mean_weight: float
+    function: str
+    takes_probabilities: bool
+
+    def __init__(
+        self,
+        input: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike | None,
+        ignore_index: int,
+        reduction: _reduction.Reduction,
+        dim: int | None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        logits = arguments.float_array(input, self.function)
+        labels = arguments.plain_array(target, self.function, "target")
+        self.dim = arguments.class_axis(dim, logits, self.function)
+        self.reduction, self.label_smoothing = reduction, label_smoothing
+        layout = arguments.layout(logits.shape, self.dim)
+        self.positions_shape = layout.positions_shape
+        self.has_probabilities = self.takes_probabilities and arguments.is_class_probabilities(logits, labels)
+        ignore_index = arguments.whole_number(ignore_index, "ignore_index")
+        weights = arguments.class_weight(weight, layout.classes, self.function)
+        dtype = logits.dtype
+        if self.has_probabilities:
+            labels = arguments.probabilities(labels, ignore_index)
+            dtype = arguments.promoted(logits, labels, weights)
+            self.target: NDArray[Any] = arguments.dense(labels, dtype)
+        else:
+            self.target = arguments.class_indices(labels, logits, self.dim)
+        self.input = arguments.dense(logits, dtype)
+        self.input_dtype = logits.dtype
+        self.weight = None if weights is None else arguments.dense(weights, dtype)
+        targets = (None, self.target) if self.has_probabilities else (self.target, None)
+        self._job = _kernels.Job(self.input, *layout[:3], *targets, self.weight, ignore_index, label_smoothing)
+        self.mean_weight = self._mean_weight()
+
+    def _mean_weight(self) -> float:
+        """What a mean divides by; class indices out of bounds are found here, before anything is written."""
+        if self.has_probabilities:
+            return float(math.prod(self.positions_shape))
+        weight, first_bad = self._job.check_target(get_num_threads())
+        arguments.target_in_bounds(self.target, first_bad)
+        return weight
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,11 +102,11 @@ class _RowPlan:
         return 0.0 if divisor else math.nan
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
-        dtype = self.input.dtype
         if self.reduction != "none":
             total = self._sum(divisor=_reduction.divisor(self.reduction, self.mean_weight))
-            return _scalar(total, dtype, out)
-        values = arguments.output(out, self.positions_shape, dtype, (None, self.input, self.target, self.weight))
+            return _scalar(total, self.input.dtype, out)
+        reads = (None, self.input, self.target, self.weight)
+        values = arguments.output(out, self.positions_shape, self.input.dtype, reads)
         self._sum(values=values)
         return _unwrapped(arguments.deliver(values, out), out)
 
@@ -80,79 +116,37 @@ class _RowPlan:
             return self._target_gradient(grad, out)
         scale = _reduction.gradient_scale(self.reduction, self.mean_weight)
         if self.reduction == "none":
-            return self._gradient(out, grad_scale=scale, grad_output=grad)[1]
-        return self._gradient(out, grad_scale=scale * float(grad))[1]
+            return self._input_gradient(out, grad_scale=scale, grad_output=grad)[1]
+        return self._input_gradient(out, grad_scale=scale * float(grad))[1]
 
     def value_and_gradient(self, argument: str, out: NDArray[Any] | None = None) -> tuple[Value, FloatArray]:
         if argument == "target":
-            return self.value(), self.gradient(argument, np.ones(self.shape, self.input.dtype), out)
-        total, gradient = self._gradient(
+            return self.value(), self.gradient(argument, 1.0, out)
+        total, gradient = self._input_gradient(
             out,
             grad_scale=_reduction.gradient_scale(self.reduction, self.mean_weight),
             divisor=_reduction.divisor(self.reduction, self.mean_weight),
         )
         return self.input.dtype.type(total), gradient
 
-    def _gradient(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
+    def _input_gradient(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
+        """The sum of the values over how's divisor, and the gradient, in the dtype that the user's input has."""
         reads = (self.input, self.target, self.weight, how.get("grad_output"))
-        if self.input.dtype == self.input_dtype:
-            output = arguments.output(out, self.input.shape, self.input.dtype, reads)
-        else:
-            arguments.output(out, self.input.shape, self.input_dtype, reads)  # for its checks: it is written at the end
-            output = np.empty(self.input.shape, self.input.dtype)
-        total = self._sum(output=output, kind=GRADIENT, **how)
-        return total, arguments.deliver(output.astype(self.input_dtype, copy=False), out)
+        output = arguments.output(out, self.input.shape, self.input_dtype, reads)
+        computed = output if self.input.dtype == self.input_dtype else np.empty(self.input.shape, self.input.dtype)
+        total = self._sum(output=computed, kind=GRADIENT, **how)
+        if computed is not output:
+            np.copyto(output, computed, casting="same_kind")
+        return total, arguments.deliver(output, out)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         raise TypeError("class indices have no gradient: the target must hold class probabilities for that")
 
 
-class CrossEntropy(_RowPlan):
+class CrossEntropy(_TargetPlan):
     """Softmax cross entropy over class indices or class probabilities; label_smoothing may be anything from 0 up."""
 
-    def __init__(
-        self,
-        input: ArrayLike,
-        target: ArrayLike,
-        weight: ArrayLike | None,
-        ignore_index: int,
-        reduction: _reduction.Reduction,
-        label_smoothing: float,
-        dim: int | None,
-    ) -> None:
-        logits = arguments.float_array(input, "cross_entropy")
-        self.dim = arguments.class_axis(dim, logits, "cross_entropy")
-        self.reduction, self.label_smoothing = reduction, label_smoothing
-        self.input_dtype = logits.dtype
-        layout = arguments.layout(logits.shape, self.dim)
-        self.positions_shape = layout.positions_shape
-        ignore_index = arguments.whole_number(ignore_index, "ignore_index")
-        labels = np.asarray(target)
-        weights = arguments.class_weight(weight, layout.classes)
-        self.has_probabilities = arguments.is_class_probabilities(logits, labels)
-        if self.has_probabilities:
-            labels = arguments.probabilities(labels, ignore_index, logits)
-            dtype = arguments.promoted(logits, labels, weights)
-            self.target = arguments.dense(labels, dtype)
-        else:
-            dtype = logits.dtype
-            self.target = arguments.class_indices(labels, logits, self.dim)
-        self.input = arguments.dense(logits, dtype)
-        self.weight = None if weights is None else arguments.dense(weights, dtype)
-        indices, probabilities = (None, self.target) if self.has_probabilities else (self.target, None)
-        self._job = _kernels.Job(
-            self.input, layout.outer, layout.classes, layout.inner, indices, probabilities, self.weight, ignore_index,
-            label_smoothing,
-        )  # fmt: skip
-        self.mean_weight = self._count() if self.has_probabilities else self._checked_weight()
-
-    def _count(self) -> float:
-        return float(math.prod(self.positions_shape))
-
-    def _checked_weight(self) -> float:
-        weight, first_bad = self._job.check_target(get_num_threads())
-        arguments.target_in_bounds(self.target, first_bad)
-        return weight
+    function, takes_probabilities = "cross_entropy", True
 
     def _run(self, **how: Any) -> float:
         return self._job.softmax(get_num_threads(), **how)
@@ -161,44 +155,19 @@ class CrossEntropy(_RowPlan):
         """dL/dq = -k (1 - eps) w log softmax(x)"""
         if not self.has_probabilities:
             return super()._target_gradient(grad_output, out)
-        log_probabilities = Softmax(self.input, self.dim, log=True).value()
+        output = arguments.output(out, self.target.shape, self.target.dtype, (None, self.input, self.target, self.weight))
         factor = (1.0 - self.label_smoothing) * _reduction.gradient_scale(self.reduction, self.mean_weight)
         spread = np.expand_dims(grad_output, self.dim) if self.reduction == "none" else grad_output
-        gradient = log_probabilities * (-factor * spread)
+        np.multiply(Softmax(self.input, self.dim, log=True).value(), -factor * spread, out=output)
         if self.weight is not None:
-            gradient *= self.weight.reshape([-1 if d == self.dim else 1 for d in range(self.input.ndim)])
-        reads = (None, self.input, self.target, self.weight)
-        arguments.output(out, gradient.shape, gradient.dtype, reads)
-        return arguments.deliver(gradient, out)
+            output *= self.weight.reshape([-1 if d == self.dim else 1 for d in range(self.input.ndim)])
+        return arguments.deliver(output, out)
 
 
-class NLLLoss(_RowPlan):
+class NLLLoss(_TargetPlan):
     """Negative log-likelihood of log-probabilities, over class indices."""
 
-    def __init__(
-        self,
-        input: ArrayLike,
-        target: ArrayLike,
-        weight: ArrayLike | None,
-        ignore_index: int,
-        reduction: _reduction.Reduction,
-        dim: int | None,
-    ) -> None:
-        self.input = arguments.float_array(input, "nll_loss")
-        self.input_dtype = self.input.dtype
-        self.reduction = reduction
-        self.dim = arguments.class_axis(dim, self.input, "nll_loss")
-        layout = arguments.layout(self.input.shape, self.dim)
-        self.positions_shape = layout.positions_shape
-        ignore_index = arguments.whole_number(ignore_index, "ignore_index")
-        weights = arguments.class_weight(weight, layout.classes)
-        self.target = arguments.class_indices(np.asarray(target), self.input, self.dim)
-        self.weight = None if weights is None else arguments.dense(weights, self.input.dtype)
-        self._job = _kernels.Job(
-            self.input, layout.outer, layout.classes, layout.inner, self.target, None, self.weight, ignore_index
-        )
-        self.mean_weight, first_bad = self._job.check_target(get_num_threads())
-        arguments.target_in_bounds(self.target, first_bad)
+    function, takes_probabilities = "nll_loss", False
 
     def _run(self, **how: Any) -> float:
         return self._job.nll(get_num_threads(), **how)
@@ -314,4 +283,4 @@ def label_smoothing_loss(input: ArrayLike, target: ArrayLike, smoothing: float, 
     logits = arguments.float_array(input, "LabelSmoothingLoss")
     classes = logits.shape[arguments.class_axis(dim, logits, "LabelSmoothingLoss")]
     arguments.several_classes(classes, "LabelSmoothingLoss")
-    return CrossEntropy(logits, target, None, -100, "mean", share * classes / (classes - 1), dim)
+    return CrossEntropy(logits, target, None, -100, "mean", dim, share * classes / (classes - 1))

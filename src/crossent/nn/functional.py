@@ -109,7 +109,7 @@ def cross_entropy(
     [0.0006 0.1159 0.    ]
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
-    return _plans.CrossEntropy(input, target, weight, ignore_index, reduction, smoothing(label_smoothing), dim)
+    return _plans.CrossEntropy(input, target, weight, ignore_index, reduction, dim, smoothing(label_smoothing))
 
 
 @Differentiable
