@@ -68,7 +68,7 @@ C_CODE := $(CORE) $(HEADERS) $(wildcard tests/c/*.c)
 lint: $(VENV)/with-dev  ## ruff, cython-lint, clang-format, mypy
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
-	$(BIN)/cython-lint src/crossent/*.pyx src/crossent/*.pxd
+	PATH=$(BIN):$$PATH cython-lint src/crossent/*.pyx src/crossent/*.pxd
 	$(BIN)/clang-format --dry-run --Werror $(C_CODE)
 	$(BIN)/mypy
 

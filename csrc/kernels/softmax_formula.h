@@ -25,9 +25,8 @@ SIMD struct scale scale_of(vec max) {
     const mask near = v_not_less(v_set(NEAR), v_max(max, v_sub(zero, max)));
     const vec top = v_select(near, max, zero);
     const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
-    const vec power = v_round(v_mul(top, v_set(LOG2_E))), floor = v_add(top, v_set(EXP_LOWEST));
-    struct scale scale = {.origin = v_select(near, zero, far_origin), .power = power, .floor = floor};
-    v_exp_reduced(top, &scale.unit, &scale.unit_low);
+    struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, v_set(EXP_LOWEST))};
+    scale.power = v_exp_reduced(top, &scale.unit, &scale.unit_low);
     return scale;
 }
 

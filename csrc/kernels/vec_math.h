@@ -23,7 +23,7 @@ struct exp_parts {
 };
 
 SIMD struct exp_parts exp_parts(vec x) {
-    const vec n = v_round(v_mul(x, v_set(LOG2_E)));
+    const vec magic = v_set(ROUNDING_MAGIC), n = v_sub(v_mul_add(x, v_set(LOG2_E), magic), magic);
     const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
     return (struct exp_parts){n, high, r, v_mul(v_mul(r, r), q)};
@@ -36,12 +36,13 @@ SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     return v_scale_by_pow2_where(counts, v_add(v_set(1), v_add(p.r, p.curve)), v_sub(p.n, k));
 }
 
-/* e^r of x, for |x| small enough that n needs no care, as *high + *low: within 0.3 ULP of *high */
-SIMD void v_exp_reduced(vec x, vec *high, vec *low) {
+/* e^x 2^-n, for |x| so small that n needs no care, as *high + *low within 0.3 ULP of *high; returns n */
+SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts p = exp_parts(x);
     const vec one = v_set(1), beyond_one = v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), p.curve));
     *high = v_add(one, beyond_one);
     *low = v_sub(beyond_one, v_sub(*high, one)); /* exact: Dekker's Fast2Sum, for |beyond_one| < 1 */
+    return p.n;
 }
 
 SIMD vec v_exp(vec x) { return v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_set(0), v_set(EXP_LOWEST)); }

@@ -54,7 +54,6 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm256_fnmadd_pd(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm256_min_pd(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
-SIMD vec v_round(vec a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }

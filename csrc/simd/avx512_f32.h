@@ -52,7 +52,6 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
-SIMD vec v_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }

@@ -48,7 +48,6 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm512_fnmadd_pd(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm512_min_pd(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
-SIMD vec v_round(vec a) { return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }

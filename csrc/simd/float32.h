@@ -17,6 +17,9 @@ enum {
     EXPONENT_BIAS = 127,
 };
 
+/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
+static const real ROUNDING_MAGIC = 0x1.8p23f;
+
 /* exp and log1p, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.715476p+0f;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n LN2_HIGH, fused, is exact for |n| < 2^12 */
@@ -32,7 +35,6 @@ static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.00
                                         -0x1.b06e16p-4f, 0x1.59db9ap-4f, -0x1.26e24ap-5f};
 
 /* for the scalar twin, which does with the bits what the others have instructions for */
-static const real ROUNDING_MAGIC = 0x1.8p23f; /* 1.5 * 2^MANTISSA_BITS: a sum with it has no bits behind the point */
 SIMD real_bits bits_of(real a) {
     real_bits bits;
     memcpy(&bits, &a, sizeof bits);

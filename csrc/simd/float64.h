@@ -17,6 +17,9 @@ enum {
     EXPONENT_BIAS = 1023,
 };
 
+/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
+static const real ROUNDING_MAGIC = 0x1.8p52;
+
 /* exp and log1p, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.71547652b82fep+0;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n times it is exact for |n| < 2048 */
@@ -37,7 +40,6 @@ static const real LOG1P_POLYNOMIAL[] = {
     -0x1.5bdabb7fcad5dp-5, 0x1.83de64ccfe0fap-6,  -0x1.98b764c100364p-8};
 
 /* for the scalar twin, which does with the bits what the others have instructions for */
-static const real ROUNDING_MAGIC = 0x1.8p52; /* 1.5 * 2^MANTISSA_BITS: a sum with it has no bits behind the point */
 SIMD real_bits bits_of(real a) {
     real_bits bits;
     memcpy(&bits, &a, sizeof bits);

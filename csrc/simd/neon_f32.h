@@ -52,7 +52,6 @@ SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f32(m, yes, no); }
 /* compare and select, not vmin and vmax: those return nan if either is */
 SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f32(a, b), a, b); }
 SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f32(a, b), a, b); }
-SIMD vec v_round(vec a) { return vrndnq_f32(a); }
 
 SIMD mask v_equal(vec a, vec b) { return vceqq_f32(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return vmvnq_u32(vceqq_f32(a, b)); }

@@ -49,7 +49,6 @@ SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f64(m, yes, no); }
 /* compare and select, not vmin and vmax: those return nan if either is */
 SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f64(a, b), a, b); }
 SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f64(a, b), a, b); }
-SIMD vec v_round(vec a) { return vrndnq_f64(a); }
 
 SIMD mask v_equal(vec a, vec b) { return vceqq_f64(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return veorq_u64(vceqq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }

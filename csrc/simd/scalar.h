@@ -34,8 +34,6 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return (vec)((double)a * (double)b + (
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return (vec)((double)c - (double)a * (double)b); }
 SIMD vec v_min(vec a, vec b) { return a < b ? a : b; }
 SIMD vec v_max(vec a, vec b) { return a > b ? a : b; }
-/* Adding and taking away 1.5 * 2^(mantissa bits) leaves the nearest integer, ties to even. */
-SIMD vec v_round(vec a) { return (a + ROUNDING_MAGIC) - ROUNDING_MAGIC; }
 
 SIMD mask v_equal(vec a, vec b) { return a == b; }
 SIMD mask v_unequal(vec a, vec b) { return a != b; }

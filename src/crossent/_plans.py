@@ -74,8 +74,15 @@ class _TargetPlan:
         self.input = arguments.dense(logits, dtype)
         self.input_dtype = logits.dtype
         self.weight = None if weights is None else arguments.dense(weights, dtype)
-        targets = (None, self.target) if self.has_probabilities else (self.target, None)
-        self._job = _kernels.Job(self.input, *layout[:3], *targets, self.weight, ignore_index, label_smoothing)
+        self._job = _kernels.Job(
+            self.input,
+            *layout[:3],
+            target=None if self.has_probabilities else self.target,
+            probabilities=self.target if self.has_probabilities else None,
+            weight=self.weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+        )
         self.mean_weight = self._mean_weight()
 
     def _mean_weight(self) -> float:

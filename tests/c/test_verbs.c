@@ -79,10 +79,9 @@ static void test_tails(const real *x, const real *y) {
 }
 
 static void test_finite(const real *x, const real *y, const real *z) {
-    const vec a = v_load(x), b = v_load(y), c = v_load(z);
+    const vec a = v_load(x), b = v_load(y);
     CHECK("v_mul_add", close_to, v_mul_add(a, a, v_mul(b, b)), a * a + b * b);
     CHECK("v_neg_mul_add", close_to, v_neg_mul_add(v_sub(v_set(0), a), a, v_mul(b, b)), b * b + a * a);
-    CHECK("v_round", same_number, v_round(c), (real)(sizeof(real) == 4 ? rintf((float)c) : rint((double)c)));
     wide sums = wide_zero();
     double total = 0, largest = (double)x[0];
     for (size_t i = 0; i < LANES; i++) {
