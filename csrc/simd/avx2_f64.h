@@ -86,7 +86,7 @@ SIMD real v_reduce_max(vec a) {
     return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
 }
 
-SIMD double v_reduce_add(vec a) {
+SIMD double sum_of_lanes(vec a) {
     const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
     return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
 }

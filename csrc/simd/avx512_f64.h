@@ -61,7 +61,7 @@ SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm512_maskz_scale
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_pd(a); }
 
-SIMD double v_reduce_add(vec a) { return _mm512_reduce_add_pd(a); }
+SIMD double sum_of_lanes(vec a) { return _mm512_reduce_add_pd(a); }
 
 #include "wide_f64.h"
 

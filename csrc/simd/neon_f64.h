@@ -74,7 +74,7 @@ SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
 
 SIMD real v_reduce_max(vec a) { return vmaxvq_f64(a); }
 
-SIMD double v_reduce_add(vec a) { return vaddvq_f64(a); }
+SIMD double sum_of_lanes(vec a) { return vaddvq_f64(a); }
 
 #include "wide_f64.h"
 

@@ -54,4 +54,3 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return m ? v_scale_by_pow2(a, n) : 0; }
 
 SIMD real v_reduce_max(vec a) { return a; }
-SIMD double v_reduce_add(vec a) { return (double)a; }

@@ -16,4 +16,4 @@ SIMD vec wide_div(wide a, vec high, vec low) {
     const vec quotient = v_div(wide_to_vec(a), high);
     return v_sub(quotient, v_mul(quotient, v_div(low, high)));
 }
-SIMD double wide_sum(wide a) { return v_reduce_add(a.sum) + v_reduce_add(a.lost); }
+SIMD double wide_sum(wide a) { return sum_of_lanes(a.sum) + sum_of_lanes(a.lost); }
