@@ -21,7 +21,7 @@ CLASSES = {name for name in nn.__all__ if name != "functional"}
 
 def defined_verbs(text):
     """Names that a header of csrc/simd/ defines for kernels, its own helpers among them."""
-    return set(re.findall(r"^SIMD [\w ]+?\*?((?:v|m|wide)_\w+)\(", text, re.M))
+    return set(re.findall(r"^SIMD [\w ]+?[ *]((?:v|m|wide)_\w+)\(", text, re.M))
 
 
 def header_verbs(path):
