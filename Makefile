@@ -62,6 +62,26 @@ test-lower: $(VENV)/with-test  ## the numeric tests with the plain C kernels for
 warnings:  ## csrc with every warning an error
 	@for file in $(CORE); do $(CC) $(CFLAGS) $(WARNINGS) -fsyntax-only $$file || exit 1; done
 
+compare: $(VENV)/with-bench  ## torch, JAX, scikit-learn, SciPy and ours, in turn: the README's table and picture
+	$(BIN)/python -m benchmarks.peers --output build/peers.json
+	$(BIN)/python -m benchmarks.report build/peers.json
+
+check-bench: $(VENV)/with-asv  ## asv: the suites are well formed, and each runs once
+	$(BIN)/asv machine --yes > /dev/null
+	$(BIN)/asv check -E existing:$(BIN)/python
+	$(BIN)/asv run --quick --dry-run --show-stderr -E existing:$(BIN)/python
+
+bench: $(VENV)/with-asv  ## measure the commit that is checked out
+	$(BIN)/asv machine --yes > /dev/null
+	$(BIN)/asv run --show-stderr "HEAD^!"
+
+COMMITS ?= 5
+dashboard: $(VENV)/with-asv  ## measure the last COMMITS commits and publish .asv/html
+	$(BIN)/asv machine --yes > /dev/null
+	$(BIN)/asv run --skip-existing --steps $(COMMITS) ALL
+	$(BIN)/asv publish
+	@echo "open .asv/html: $(BIN)/asv preview"
+
 PYTHON_CODE := src tests benchmarks tools examples setup.py
 C_CODE := $(CORE) $(HEADERS) $(wildcard tests/c/*.c)
 

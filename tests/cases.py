@@ -14,6 +14,7 @@ import numpy as np
 import crossent
 import crossent.nn.functional as F
 import reference
+from crossent import _runtime
 from reference import Array, Exact, unit
 
 Options = Mapping[str, Any]
@@ -60,7 +61,7 @@ class Call(NamedTuple):
         """How far a gradient may be: units of its condition, the sums along its row, the sum of the weights it is divided by."""
         dtype = self.args[0].dtype
         units = self.case.gradient_units + row_units(exact, dtype)
-        if np.ndim(exact.value) < exact.positions.ndim:
+        if exact.value.ndim == 0:
             units += batch_units(exact, dtype)
         return units * unit(exact.gradient_condition(g), dtype)
 
@@ -112,6 +113,13 @@ def _variants(case: Case) -> Iterator[Variant]:
         options = dict(zip(case.options, values, strict=True))
         if case.is_legal(options):
             yield Variant(case, options)
+
+
+def each_isa() -> Iterator[str]:
+    """Every instruction set of this CPU in turn, in use while the loop's body runs."""
+    for name in _runtime.isa_names():
+        with _runtime.use_isa(name):
+            yield name
 
 
 # --- makers of inputs. They take a generator, so that a seed gives the same inputs, and assert what they promise.
@@ -231,16 +239,18 @@ def loss_units(positions: Array) -> Array:
     return np.where(positions >= 0.1, 3, np.where(positions >= 1e-3, 6, 64))
 
 
+@reference.quiet
 def reduced_units(units: Any, exact: Exact, dtype: Any) -> Array:
     """The error of each position, or of their sum or mean."""
     each = units * unit(exact.positions, dtype)
-    if exact.value.shape == exact.positions.shape:
+    if exact.value.ndim:
         return each
     return each.sum() / np.abs(exact.divisor) + batch_units(exact, dtype) * unit(exact.condition, dtype)
 
 
 def allowed_loss(exact: Exact, dtype: Any) -> Array:
-    return reduced_units(loss_units(exact.positions) + row_units(exact, dtype), exact, dtype)
+    """One ULP more than a plain loss has: for the product with a weight, for the two differences of a log-probability."""
+    return reduced_units(loss_units(exact.positions) + 1 + row_units(exact, dtype), exact, dtype)
 
 
 def allowed_product(exact: Exact, dtype: Any) -> Array:

@@ -1,0 +1,1 @@
+"""The asv suites, and peers.py, which compares with other libraries."""

@@ -1,0 +1,161 @@
+"""Who computes a point of the grid, and how: ours and each peer by its fastest public way. Called by peers.py.
+
+A contender is a function of one input that was prepared for it, so that no conversion is timed. A peer that is not
+installed, or that cannot do a point, is named and left out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import crossent
+import crossent.nn.functional as F
+
+from .common import Point
+
+Call = Callable[[Any], Any]
+
+
+class Contender(NamedTuple):
+    """Turns a point's inputs into the peer's own (prepare), then computes from those (run)."""
+
+    name: str
+    prepare: Callable[[dict[str, Any]], Any]
+    run: Call
+
+
+def ours(point: Point, with_gradient: bool) -> list[Contender]:
+    if not with_gradient:
+        return [Contender("crossent", dict, lambda i: F.cross_entropy(i["logits"], i["target"], **i["options"]))]
+    both = crossent.value_and_grad(F.cross_entropy)
+
+    def with_buffer(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {**inputs, "out": np.zeros_like(inputs["logits"])}
+
+    return [
+        Contender("crossent", with_buffer, lambda i: both(i["logits"], i["target"], out=i["out"], **i["options"])),
+        Contender("crossent, fresh output", dict, lambda i: both(i["logits"], i["target"], **i["options"])),
+    ]
+
+
+def torch_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    options = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in inputs["options"].items()}
+    logits = torch.from_numpy(inputs["logits"])
+    return {"logits": logits, "target": torch.from_numpy(inputs["target"]), "options": options}
+
+
+def torch_calls(function: Call) -> tuple[Call, Call]:
+    """Value, and value with gradient, of a torch function of prepared inputs."""
+    import torch
+
+    def value(inputs: dict[str, Any]) -> Any:
+        with torch.inference_mode():
+            return function(inputs["logits"], inputs["target"], **inputs["options"])
+
+    def value_and_gradient(inputs: dict[str, Any]) -> Any:
+        leaf = inputs["logits"].detach().requires_grad_()
+        loss = function(leaf, inputs["target"], **inputs["options"])
+        return torch.autograd.grad(loss, leaf)[0]
+
+    return value, value_and_gradient
+
+
+def torch_eager(point: Point, with_gradient: bool) -> list[Contender]:
+    import torch.nn.functional as TF
+
+    return [Contender("torch", torch_inputs, torch_calls(TF.cross_entropy)[with_gradient])]
+
+
+def torch_compiled(point: Point, with_gradient: bool) -> list[Contender]:
+    import torch
+    import torch.nn.functional as TF
+
+    torch._dynamo.reset()
+
+    def loss(logits: Any, target: Any, **options: Any) -> Any:
+        return TF.cross_entropy(logits, target, **options)
+
+    return [Contender("torch.compile", torch_inputs, torch_calls(torch.compile(loss, dynamic=False))[with_gradient])]
+
+
+def jax_jit(point: Point, with_gradient: bool) -> list[Contender]:
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    if point.weight or point.dtype == "float64":
+        return []
+    jax.config.update("jax_platforms", "cpu")
+    eps = point.label_smoothing
+
+    def mean_loss(logits: Any, target: Any) -> Any:
+        rows = jnp.moveaxis(logits, 1, -1)
+        if point.probabilities or eps:
+            target = target if point.probabilities else jax.nn.one_hot(target, point.shape[1])
+            return optax.softmax_cross_entropy(rows, optax.smooth_labels(target, eps)).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(rows, target).mean()
+
+    compiled = jax.jit(jax.value_and_grad(mean_loss) if with_gradient else mean_loss)
+
+    def prepare(inputs: dict[str, Any]) -> Any:
+        return jnp.asarray(inputs["logits"]), jnp.asarray(inputs["target"])
+
+    return [Contender("jax.jit", prepare, lambda i: jax.block_until_ready(compiled(*i)))]
+
+
+def scikit_learn(point: Point, with_gradient: bool) -> list[Contender]:
+    from sklearn._loss import HalfMultinomialLoss
+
+    if len(point.shape) > 2 or point.weight or point.label_smoothing or point.probabilities or point.shape[1] > 1000:
+        return []
+    loss = HalfMultinomialLoss(n_classes=point.shape[1])
+    threads = crossent.get_num_threads()
+
+    def prepare(inputs: dict[str, Any]) -> Any:
+        return {"y_true": inputs["target"].astype(point.dtype), "raw_prediction": inputs["logits"], "n_threads": threads}
+
+    return [Contender("scikit-learn", prepare, lambda i: (loss.loss_gradient if with_gradient else loss.loss)(**i))]
+
+
+def scipy_special(point: Point, with_gradient: bool) -> list[Contender]:
+    from scipy.special import log_softmax
+
+    if with_gradient or len(point.shape) > 2 or point.weight or point.label_smoothing or point.probabilities:
+        return []
+
+    def run(inputs: dict[str, Any]) -> Any:
+        logs = log_softmax(inputs["logits"], axis=1)
+        return -np.take_along_axis(logs, inputs["target"][:, None], 1).mean()
+
+    return [Contender("scipy", dict, run)]
+
+
+PEERS: dict[str, Callable[[Point, bool], list[Contender]]] = {
+    "torch": torch_eager,
+    "compile": torch_compiled,
+    "jax": jax_jit,
+    "sklearn": scikit_learn,
+    "scipy": scipy_special,
+}
+
+
+def contenders(point: Point, with_gradient: bool, peers: list[str]) -> tuple[list[Contender], list[str]]:
+    """Ours first, then the peers that are here and can do this point; and a line for each that failed."""
+    found, failures = ours(point, with_gradient), []
+    inputs = point.inputs()
+    for peer in peers:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                for contender in PEERS[peer](point, with_gradient):
+                    contender.run(contender.prepare(inputs))
+                    found.append(contender)
+            except Exception as error:  # whatever a peer throws, the others go on
+                failures.append(f"{peer}: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}")
+    return found, failures
