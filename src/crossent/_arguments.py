@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,8 @@ def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatAr
 
 def plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
     """The value as NumPy sees it; a masked array is refused."""
-    if isinstance(value, np.ma.MaskedArray):
+    masked_arrays = sys.modules.get("numpy.ma")  # not np.ma, which would be imported for this question: 4 ms
+    if masked_arrays is not None and isinstance(value, masked_arrays.MaskedArray):
         raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first")
     return np.asarray(value)
 
