@@ -58,7 +58,7 @@ class Call(NamedTuple):
         return crossent.value_and_grad(self.case.function, argnums)(*self.args, **self.kwargs, **more)
 
     def allowed_gradient(self, exact: Exact, g: Any) -> Array:
-        """How far a gradient may be: units of its condition, the sums along its row, the sum of the weights it is divided by."""
+        """How far a gradient may be: for its formula, for the sums along its row, for the sum of weights it is divided by."""
         dtype = self.args[0].dtype
         units = self.case.gradient_units + row_units(exact, dtype)
         if exact.value.ndim == 0:
@@ -147,13 +147,11 @@ def logits(rng: np.random.Generator, shape: Shape, dtype: Any, dim: int | None =
     sure = np.arange(1, len(rows), 2)
     if C:
         rows[sure, rng.integers(0, C, len(sure))] += 20.0
-    assert rows.size < 100 or (rows.min() < -3 and rows.max() > 3 and 2 < rows.std())
+    assert rows.size < 100 or (rows.min() < -3 and rows.max() > 3 and rows.std() > 2)
     return with_classes_at(dim, rows, shape, dtype)
 
 
-def class_indices(
-    rng: np.random.Generator, input: Array, dim: int | None = None, ignore_index: int | None = None
-) -> Array:
+def class_indices(rng: np.random.Generator, input: Array, dim: int | None = None, ignore_index: int | None = None) -> Array:
     """Random classes, but the likeliest one in every fourth row; every third position is ignored, if any are."""
     dim = class_axis(input.shape, dim)
     rows = as_rows(input, dim)

@@ -37,5 +37,4 @@ def torch():
         module = pytest.importorskip("torch")
     if not module.__version__.startswith(f"{TORCH}."):
         pytest.skip(f"the comparison is with torch {TORCH}, and this is {module.__version__}")
-    module.set_num_threads(1)
     return module

@@ -2,13 +2,13 @@
 
 import re
 
-import cases
 import numpy as np
 import pytest
-from cases import variants
 
+import cases
 import crossent
 import crossent.nn.functional as F
+from cases import variants
 
 x = np.linspace(-2, 2, 15).reshape(3, 5)
 y = np.array([0, 4, 2])
@@ -29,7 +29,8 @@ REFUSED = {
     "a class above, by nll_loss": (lambda: F.nll_loss(x, [0, 1, 7]), IndexError, "Target 7 is out of bounds."),
     "a class far above": (lambda: F.cross_entropy(x, [0, 2**62, 1]), IndexError, f"Target {2**62} is out of bounds."),
     "a class beyond int64": (
-        lambda: F.cross_entropy(x, np.array([0, 2**63 + 1, 1], np.uint64)), IndexError, f"Target {2**63 + 1} is out of bounds.",
+        lambda: F.cross_entropy(x, np.array([0, 2**63 + 1, 1], np.uint64)), IndexError,
+        f"Target {2**63 + 1} is out of bounds.",
     ),
     "a class above before one beyond int64": (
         lambda: F.cross_entropy(x, np.array([5, 2**63 + 1, 1], np.uint64)), IndexError, "Target 5 is out of bounds.",
@@ -42,34 +43,45 @@ REFUSED = {
         "Expected floating point type for target with class probabilities, got int64",
     ),
     "probabilities and ignore_index": (
-        lambda: F.cross_entropy(x, q, ignore_index=1), ValueError, "ignore_index is not supported for floating point target",
+        lambda: F.cross_entropy(x, q, ignore_index=1), ValueError,
+        "ignore_index is not supported for floating point target",
     ),
     "probabilities for nll_loss": (lambda: F.nll_loss(x, q), TypeError, "expected target dtype to be "),
     "smoothing above 1": (
-        lambda: F.cross_entropy(x, y, label_smoothing=1.5), ValueError, "label_smoothing must be between 0.0 and 1.0. Got: 1.5",
+        lambda: F.cross_entropy(x, y, label_smoothing=1.5), ValueError,
+        "label_smoothing must be between 0.0 and 1.0. Got: 1.5",
     ),
     "smoothing below 0": (
-        lambda: F.cross_entropy(x, y, label_smoothing=-0.5), ValueError, "label_smoothing must be between 0.0 and 1.0. Got: -0.5",
+        lambda: F.cross_entropy(x, y, label_smoothing=-0.5), ValueError,
+        "label_smoothing must be between 0.0 and 1.0. Got: -0.5",
     ),
     "smoothing of nan": (
-        lambda: F.cross_entropy(x, q, label_smoothing=np.nan), ValueError, "label_smoothing must be between 0.0 and 1.0. Got: nan",
+        lambda: F.cross_entropy(x, q, label_smoothing=np.nan), ValueError,
+        "label_smoothing must be between 0.0 and 1.0. Got: nan",
     ),
     "too few rows": (
         lambda: F.cross_entropy(x, y[:2]), ValueError, "Expected input batch_size (3) to match target batch_size (2).",
     ),
-    "no rows": (lambda: F.cross_entropy(x, 1), ValueError, "Expected input batch_size (3) to match target batch_size (0)."),
+    "no rows": (
+        lambda: F.cross_entropy(x, 1), ValueError,
+        "Expected input batch_size (3) to match target batch_size (0).",
+    ),
     "several targets in a row": (
-        lambda: F.cross_entropy(x, np.zeros((3, 2), int)), ValueError, "0D or 1D target tensor expected, multi-target not supported",
+        lambda: F.cross_entropy(x, np.zeros((3, 2), int)), ValueError,
+        "0D or 1D target tensor expected, multi-target not supported",
     ),
     "several targets for one row": (
-        lambda: F.cross_entropy(x[0], [0, 1]), ValueError, "For 1D input, 1D target must have size 1, but got target size: 2",
+        lambda: F.cross_entropy(x[0], [0, 1]), ValueError,
+        "For 1D input, 1D target must have size 1, but got target size: 2",
     ),
     "other positions": (
-        lambda: F.cross_entropy(maps, np.zeros((2, 3, 2), int)), ValueError, "Expected target size [2, 3, 3], got [2, 3, 2]",
+        lambda: F.cross_entropy(maps, np.zeros((2, 3, 2), int)), ValueError,
+        "Expected target size [2, 3, 3], got [2, 3, 2]",
     ),
     "no positions": (lambda: F.nll_loss(maps, np.zeros(2, int)), ValueError, "Expected target size [2, 3, 3], got [2]"),
     "other positions with dim": (
-        lambda: F.cross_entropy(maps, np.zeros((2, 5, 2), int), dim=-1), ValueError, "Expected target size [2, 5, 3], got [2, 5, 2]",
+        lambda: F.cross_entropy(maps, np.zeros((2, 5, 2), int), dim=-1), ValueError,
+        "Expected target size [2, 5, 3], got [2, 5, 2]",
     ),
     "too few weights": (
         lambda: F.cross_entropy(x, y, np.ones(4)), ValueError,
@@ -79,22 +91,35 @@ REFUSED = {
         lambda: F.nll_loss(x, y, np.ones((3, 5))), ValueError,
         "weight tensor should be defined either for all 5 classes or no classes but got weight tensor of shape: [3, 5]",
     ),
-    "an unknown reduction": (lambda: F.cross_entropy(x, y, reduction="avg"), ValueError, "avg is not a valid value for reduction"),
-    "no reduction": (lambda: F.cross_entropy(x, y, reduction=None), ValueError, "None is not a valid value for reduction"),
+    "an unknown reduction": (
+        lambda: F.cross_entropy(x, y, reduction="avg"), ValueError,
+        "avg is not a valid value for reduction",
+    ),
+    "no reduction": (
+        lambda: F.cross_entropy(x, y, reduction=None), ValueError,
+        "None is not a valid value for reduction",
+    ),
     "a logit without an axis": (lambda: F.cross_entropy(1.0, 0), ValueError, "Expected 1 or more dimensions (got 0)"),
     "an axis too high": (
         lambda: F.softmax(x, 2), IndexError, "Dimension out of range (expected to be in range of [-2, 1], but got 2)",
     ),
     "an axis too low": (
-        lambda: F.log_softmax(x[0], -2), IndexError, "Dimension out of range (expected to be in range of [-1, 0], but got -2)",
+        lambda: F.log_softmax(x[0], -2), IndexError,
+        "Dimension out of range (expected to be in range of [-1, 0], but got -2)",
     ),
     "a class axis too high": (lambda: F.cross_entropy(x, y, dim=2), IndexError, "Dimension out of range"),
     "an axis of a number": (lambda: crossent.logsumexp(1.0, 1), IndexError, "Dimension out of range"),
     "an axis twice": (lambda: crossent.logsumexp(x, (0, -2)), ValueError, "expected dim to name each axis once"),
-    "an ignore_index that is no integer": (lambda: F.cross_entropy(x, y, ignore_index=1.5), TypeError, "argument 'ignore_index'"),
+    "an ignore_index that is no integer": (
+        lambda: F.cross_entropy(x, y, ignore_index=1.5), TypeError,
+        "argument 'ignore_index'",
+    ),
     "one_hot of floats": (lambda: F.one_hot(q), TypeError, "one_hot is only applicable to index tensor"),
     "one_hot of a negative class": (lambda: F.one_hot([-1]), ValueError, "Class values must be non-negative"),
-    "one_hot of a class above": (lambda: F.one_hot([3], 3), ValueError, "Class values must be smaller than num_classes"),
+    "one_hot of a class above": (
+        lambda: F.one_hot([3], 3), ValueError,
+        "Class values must be smaller than num_classes",
+    ),
     "one_hot of nothing": (
         lambda: F.one_hot(np.zeros(0, int)), ValueError, "Can not infer total number of classes from empty tensor.",
     ),
@@ -117,25 +142,41 @@ REFUSED = {
     "an unknown argument of logsumexp": (lambda: crossent.logsumexp(x, axis=1), TypeError, "axis"),
     "out by position": (lambda: F.nll_loss(x, y, None, None, -100, None, "mean", 1), TypeError, "positional"),
     # out
-    "out of another shape": (lambda: F.softmax(x, 1, out=np.ones((5, 3))), ValueError, r"out of shape \[3, 5\], but got \[5, 3\]"),
+    "out of another shape": (
+        lambda: F.softmax(x, 1, out=np.ones((5, 3))), ValueError,
+        r"out of shape \[3, 5\], but got \[5, 3\]",
+    ),
     "out of another dtype": (lambda: F.softmax(x, 1, out=np.ones((3, 5), "f4")), TypeError, "float64, but got float32"),
     "out of a list": (lambda: F.softmax(x, 1, out=[0.0] * 15), TypeError, "NumPy array, but got list"),
     "out that is read-only": (lambda: F.softmax(x, 1, out=np.broadcast_to(0.0, (3, 5))), ValueError, "read-only"),
-    "out for a scalar of another shape": (lambda: F.cross_entropy(x, y, out=np.ones(1)), ValueError, r"shape \[\], but got \[1\]"),
-    "gradient's out of another shape": (lambda: grad(x, y, out=np.ones(15)), ValueError, r"shape \[3, 5\], but got \[15\]"),
+    "out for a scalar of another shape": (
+        lambda: F.cross_entropy(x, y, out=np.ones(1)), ValueError,
+        r"shape \[\], but got \[1\]",
+    ),
+    "gradient's out of another shape": (
+        lambda: grad(x, y, out=np.ones(15)), ValueError,
+        r"shape \[3, 5\], but got \[15\]",
+    ),
     # gradients
     "grad_output of another shape": (lambda: pull(np.ones(3)), ValueError, r"grad_output of shape \[\].* \[3\]"),
-    "grad_output for each logit": (lambda: pull(x, reduction="none"), ValueError, r"grad_output of shape \[3\].* \[3, 5\]"),
+    "grad_output for each logit": (
+        lambda: pull(x, reduction="none"), ValueError,
+        r"grad_output of shape \[3\].* \[3, 5\]",
+    ),
     "grad_output of complex": (lambda: pull(1j), TypeError, "complex128"),
     "a function of NumPy's": (lambda: crossent.grad(np.sum), TypeError, "differentiable function of crossent"),
     "one_hot": (lambda: crossent.vjp(F.one_hot, y), TypeError, "differentiable function of crossent"),
-    "the gradient of class indices": (lambda: crossent.grad(F.cross_entropy, 1)(x, y), TypeError, "class indices have no gradient"),
+    "the gradient of class indices": (
+        lambda: crossent.grad(F.cross_entropy, 1)(x, y), TypeError,
+        "class indices have no gradient",
+    ),
     "the gradient of weights": (lambda: crossent.grad(F.cross_entropy, 2), TypeError, "not differentiable.*'weight'"),
     "argnums too high": (lambda: crossent.grad(F.cross_entropy, 20), ValueError, "argnums"),
     "argnums below 0": (lambda: crossent.vjp(F.softmax, x, 1, argnums=-1), ValueError, "argnums"),
     "argnums of a text": (lambda: crossent.grad(F.cross_entropy, "input"), ValueError, "argnums"),
     "one out for two gradients": (
-        lambda: crossent.value_and_grad(F.cross_entropy, (0, 1))(x, q, out=np.ones((3, 5))), ValueError, "tuple of 2 arrays",
+        lambda: crossent.value_and_grad(F.cross_entropy, (0, 1))(x, q, out=np.ones((3, 5))), ValueError,
+        "tuple of 2 arrays",
     ),
 }  # fmt: skip
 
@@ -151,7 +192,12 @@ def test_a_wrong_call_is_refused_in_words(call, error, text):
 
 # Nothing is written before an error.
 
-BAD_TARGETS = {"of a class above": [0, 1, 5], "of a class below": [-1, 0, 1], "of too few": [0, 1], "of floats": [0.0, 1.0, 2.0]}
+BAD_TARGETS = {
+    "of a class above": [0, 1, 5],
+    "of a class below": [-1, 0, 1],
+    "of too few": [0, 1],
+    "of floats": [0.0, 1.0, 2.0],
+}
 
 
 @pytest.mark.parametrize("bad", list(BAD_TARGETS.values()), ids=BAD_TARGETS)
@@ -171,7 +217,12 @@ def test_out_is_untouched_by_a_call_that_fails(function, bad):
 
 
 def test_out_is_untouched_by_a_pullback_that_fails():
-    for function, args in [(F.cross_entropy, (x, y)), (F.softmax, (x, 1)), (F.log_softmax, (x, 1)), (crossent.logsumexp, (x, 1))]:
+    for function, args in [
+        (F.cross_entropy, (x, y)),
+        (F.softmax, (x, 1)),
+        (F.log_softmax, (x, 1)),
+        (crossent.logsumexp, (x, 1)),
+    ]:
         out = np.full((3, 5), 7.0)
         with pytest.raises(ValueError, match="grad_output"):
             crossent.vjp(function, *args)[1](np.ones(2), out=out)
@@ -289,10 +340,15 @@ def test_a_broadcast_array_is_what_it_looks_like(dtype):
     assert F.cross_entropy(wide, targets) == F.cross_entropy(wide.copy(), targets.copy())
 
 
-@pytest.mark.parametrize("laid_out", [every_second, misaligned, np.asfortranarray], ids=["strided", "misaligned", "Fortran order"])
+@pytest.mark.parametrize(
+    "laid_out", [every_second, misaligned, np.asfortranarray], ids=["strided", "misaligned", "Fortran order"]
+)
 def test_out_of_another_layout(laid_out):
     out = laid_out(np.full((3, 5), np.nan))
-    for function in (lambda out: crossent.value_and_grad(F.cross_entropy)(x, y, out=out)[1], lambda out: F.softmax(x, 1, out=out)):
+    for function in (
+        lambda out: crossent.value_and_grad(F.cross_entropy)(x, y, out=out)[1],
+        lambda out: F.softmax(x, 1, out=out),
+    ):
         out[...] = np.nan
         assert function(out) is out
         np.testing.assert_array_equal(out, function(None))

@@ -1,14 +1,14 @@
 """Values against the reference: every function, option, instruction set and dtype, at the lengths where kernels change."""
 
-import cases
 import numpy as np
 import pytest
+
+import cases
+import crossent
+import crossent.nn.functional as F
 import reference
 from cases import each_isa, variants
 from reference import assert_within
-
-import crossent
-import crossent.nn.functional as F
 
 # 0 to 4 vectors and a tail: a vector of AVX-512 holds 16 float32.
 CLASS_COUNTS = range(1, 4 * 16 + 2)
@@ -138,9 +138,7 @@ def test_softmax_converts_to_the_dtype_it_is_asked_for(function, rng):
     np.testing.assert_array_equal(function(integers, 1, dtype="float32"), function(integers.astype(np.float32), 1))
 
 
-@pytest.mark.parametrize(
-    ("shape", "axis"), [((), 0), ((4,), 0), ((2, 4), 1), ((2, 3, 4), 0), ((2, 3, 4, 5), 1)], ids=str
-)
+@pytest.mark.parametrize(("shape", "axis"), [((), 0), ((4,), 0), ((2, 4), 1), ((2, 3, 4), 0), ((2, 3, 4, 5), 1)], ids=str)
 @pytest.mark.parametrize("function", [F.softmax, F.log_softmax])
 def test_softmax_without_dim_takes_the_old_axis_and_warns(function, shape, axis, rng):
     x = rng.normal(size=shape)

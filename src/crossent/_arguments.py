@@ -92,14 +92,15 @@ def probabilities(target: NDArray[Any], ignore_index: int) -> NDArray[Any]:
     return target
 
 
-def class_indices(target: NDArray[Any], input: FloatArray, dim: int) -> NDArray[np.int64]:
-    """Class indices as int64, one for each position of the input."""
+def class_indices(target: NDArray[Any], input: FloatArray, dim: int, ignore_index: int) -> NDArray[np.int64]:
+    """Class indices as int64, one for each position of the input; what int64 cannot hold becomes one that is out of bounds."""
     if target.dtype.kind not in "iu":
         raise TypeError(f"expected target dtype to be an integer (class indices), but got {target.dtype}")
     _check_target_shape(target, input, dim)
-    if target.dtype.kind == "u" and target.dtype.itemsize == 8 and target.size and target.max() > np.iinfo(np.int64).max:
-        raise IndexError(f"Target {target.max()} is out of bounds.")
-    return dense(target, np.dtype(np.int64))
+    indices = dense(target, np.dtype(np.int64))
+    if target.dtype.kind == "u" and target.dtype.itemsize == 8:
+        indices = np.where(indices < 0, -2 if ignore_index == -1 else -1, indices)
+    return indices
 
 
 def _check_target_shape(target: NDArray[Any], input: FloatArray, dim: int) -> None:
@@ -135,15 +136,20 @@ def class_weight(weight: ArrayLike | None, classes: int, function: str) -> NDArr
 
 
 def promoted(*arrays: NDArray[Any] | None) -> np.dtype[Any]:
-    """The dtype that holds all these float arrays: what torch's mixed arithmetic would give."""
-    return np.result_type(*(a.dtype.newbyteorder("=") for a in arrays if a is not None and a.dtype.kind == "f"))
+    """float64 if one of the arrays is float64, else float32: what torch's mixed arithmetic would give."""
+    dtypes = [a.dtype.newbyteorder("=") for a in arrays if a is not None]
+    return np.result_type(*(dtype for dtype in dtypes if dtype in FLOATS))
 
 
 def whole_number(value: int, name: str) -> int:
+    """An int that fits into int64."""
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"argument '{name}' must be int, not {type(value).__name__}") from None
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"argument '{name}' must fit into int64, but got {number}")
+    return number
 
 
 def smoothing(label_smoothing: float, name: str = "label_smoothing") -> float:
@@ -157,7 +163,8 @@ def several_classes(classes: int, function: str) -> None:
         raise ValueError(f"{function}: expected two classes or more to spread the smoothing over, but got {classes}")
 
 
-def target_in_bounds(target: NDArray[np.int64], first_bad: int) -> None:
+def target_in_bounds(target: NDArray[Any], first_bad: int) -> None:
+    """Refuse class indices of which the first that is out of bounds is at this position, unless that is -1."""
     if first_bad >= 0:
         raise IndexError(f"Target {target.reshape(-1)[first_bad]} is out of bounds.")
 

@@ -70,9 +70,9 @@ class _TargetPlan:
             dtype = arguments.promoted(logits, labels, weights)
             self.target: NDArray[Any] = arguments.dense(labels, dtype)
         else:
-            self.target = arguments.class_indices(labels, logits, self.dim)
+            self.target = arguments.class_indices(labels, logits, self.dim, ignore_index)
         self.input = arguments.dense(logits, dtype)
-        self.input_dtype = logits.dtype
+        self.input_dtype, self.target_dtype = logits.dtype, labels.dtype.newbyteorder("=")
         self.weight = None if weights is None else arguments.dense(weights, dtype)
         self._job = _kernels.Job(
             self.input,
@@ -83,14 +83,14 @@ class _TargetPlan:
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
         )
-        self.mean_weight = self._mean_weight()
+        self.mean_weight = self._mean_weight(labels, layout.classes)
 
-    def _mean_weight(self) -> float:
+    def _mean_weight(self, labels: NDArray[Any], classes: int) -> float:
         """What a mean divides by; class indices out of bounds are found here, before anything is written."""
         if self.has_probabilities:
-            return float(math.prod(self.positions_shape))
+            return self.input.size / classes if classes else 0.0
         weight, first_bad = self._job.check_target(get_num_threads())
-        arguments.target_in_bounds(self.target, first_bad)
+        arguments.target_in_bounds(labels, first_bad)
         return weight
 
     @property
@@ -162,12 +162,15 @@ class CrossEntropy(_TargetPlan):
         """dL/dq = -k (1 - eps) w log softmax(x)"""
         if not self.has_probabilities:
             return super()._target_gradient(grad_output, out)
-        output = arguments.output(out, self.target.shape, self.target.dtype, (None, self.input, self.target, self.weight))
+        output = arguments.output(out, self.target.shape, self.target_dtype, (None, self.input, self.target, self.weight))
         factor = (1.0 - self.label_smoothing) * _reduction.gradient_scale(self.reduction, self.mean_weight)
         spread = np.expand_dims(grad_output, self.dim) if self.reduction == "none" else grad_output
-        np.multiply(Softmax(self.input, self.dim, log=True).value(), -factor * spread, out=output)
-        if self.weight is not None:
-            output *= self.weight.reshape([-1 if d == self.dim else 1 for d in range(self.input.ndim)])
+        gradient = Softmax(self.input, self.dim, log=True).value()
+        with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity is nan: nothing says what it should be
+            gradient *= -factor * spread
+            if self.weight is not None:
+                gradient *= self.weight.reshape([-1 if d == self.dim else 1 for d in range(self.input.ndim)])
+            np.copyto(output, gradient, casting="same_kind")
         return arguments.deliver(output, out)
 
 

@@ -117,9 +117,9 @@ def get_num_threads() -> int:
     Examples
     --------
     >>> import crossent
-    >>> with crossent.num_threads(2):
+    >>> with crossent.num_threads(1):
     ...     crossent.get_num_threads()
-    2
+    1
     """
     threads = _threads_here.get() or _threads
     limit = _kernels.openmp_max_threads()

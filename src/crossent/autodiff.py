@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent import _arguments as arguments
 from crossent._plans import Plan, Value
 
 P = ParamSpec("P")
@@ -65,15 +65,15 @@ def _names(fn: Differentiable[...], argnums: Argnums) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _per_argument(argnums: Argnums, out: Any) -> tuple[Any, ...]:
-    """One output buffer, or None, for each argument."""
-    if not isinstance(argnums, Sequence):
-        return (out,)
+def _delivered(gradients: tuple[Gradient, ...], out: Any) -> tuple[Gradient, ...]:
+    """Several gradients in the arrays of `out`, which may be the very arguments: all are computed before one is written."""
     if out is None:
-        return (None,) * len(argnums)
-    if not isinstance(out, (tuple, list)) or len(out) != len(argnums):
-        raise ValueError(f"expected out to be a tuple of {len(argnums)} arrays, as argnums is")
-    return tuple(out)
+        return gradients
+    if not isinstance(out, (tuple, list)) or len(out) != len(gradients):
+        raise ValueError(f"expected out to be a tuple of {len(gradients)} arrays, as argnums is")
+    for gradient, buffer in zip(gradients, out, strict=True):
+        arguments.output(buffer, gradient.shape, gradient.dtype, ())
+    return tuple(arguments.deliver(gradient, buffer) for gradient, buffer in zip(gradients, out, strict=True))
 
 
 def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[..., tuple[Value, Any]]:
@@ -117,13 +117,10 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
                 f"value_and_grad needs a scalar result, but {fn.__name__} gives one of shape {plan.shape}: "
                 "use crossent.vjp, or reduction='mean' or 'sum'"
             )
-        buffers = _per_argument(argnums, out)
-        value, first = plan.value_and_gradient(names[0], buffers[0])
         if not isinstance(argnums, Sequence):
-            return value, first
-        one = np.ones((), first.dtype)
-        rest = (plan.gradient(name, one, buffer) for name, buffer in zip(names[1:], buffers[1:], strict=True))
-        return value, (first, *rest)
+            return plan.value_and_gradient(names[0], out)
+        value, first = plan.value_and_gradient(names[0])
+        return value, _delivered((first, *(plan.gradient(name, 1.0) for name in names[1:])), out)
 
     update_wrapper(value_and_gradient, fn)
     return value_and_gradient
@@ -194,8 +191,8 @@ def vjp(fn: Callable[..., Value], *args: Any, argnums: Argnums = 0, **kwargs: An
     plan = fn.plan(*args, **kwargs)
 
     def pullback(grad_output: ArrayLike, out: Any = None) -> Any:
-        buffers = _per_argument(argnums, out)
-        gradients = tuple(plan.gradient(name, grad_output, b) for name, b in zip(names, buffers, strict=True))
-        return gradients if isinstance(argnums, Sequence) else gradients[0]
+        if not isinstance(argnums, Sequence):
+            return plan.gradient(names[0], grad_output, out)
+        return _delivered(tuple(plan.gradient(name, grad_output) for name in names), out)
 
     return plan.value(), pullback

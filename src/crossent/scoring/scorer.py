@@ -119,7 +119,7 @@ class Scorer:
         layout = arguments.layout(x.shape, axis)
         if t.shape == layout.positions_shape != ():
             self._check_bounds(t, layout.classes, first_row)
-        t = arguments.class_indices(t, x, axis)
+        t = arguments.class_indices(t, x, axis, self._ignore_index)
         losses = np.empty(layout.positions_shape, x.dtype.newbyteorder("="))
         if x.ndim == 1:
             self._add_blocks(x[None], t.reshape(1), losses.reshape(1), 1)

@@ -1,0 +1,206 @@
+"""Environment variables, threads and instruction sets as settings, and what `import crossent` brings along."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+
+import crossent
+from crossent import _runtime
+
+
+def run(code, **variables):
+    """Run code in a fresh interpreter; a variable that is None is not set there."""
+    environment = {**os.environ, "OMP_NUM_THREADS": None, "CROSSENT_NUM_THREADS": None, "CROSSENT_ISA": None, **variables}
+    environment = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def printed(code, **variables):
+    done = run(code, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+THREADS = "import crossent; print(crossent.get_num_threads())"
+
+
+@pytest.mark.parametrize("isa", _runtime.isa_names())
+def test_crossent_isa_forces_an_instruction_set(isa):
+    code = """
+import crossent, numpy as np
+import crossent.nn.functional as F
+from crossent import _runtime
+print(_runtime.config()["instruction set"], F.cross_entropy(np.ones((2, 4)), [0, 1]))
+"""
+    assert printed(code, CROSSENT_ISA=isa) == f"{isa} {np.log(4)}"
+
+
+@pytest.mark.parametrize("name", ["", "sse9", "AVX2 ", "neon,scalar"])
+def test_an_unknown_instruction_set_is_an_error_that_names_the_known_ones(name):
+    done = run("import crossent", CROSSENT_ISA=name)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: CROSSENT_ISA: ")
+    assert ", ".join(_runtime.isa_names()) in last
+    assert repr(name) in last
+
+
+def test_the_best_instruction_set_is_used_unless_told_otherwise():
+    code = "from crossent import _runtime; print(_runtime.config()['instruction set'])"
+    assert printed(code) == _runtime.isa_names()[0]
+    assert _runtime.isa_names()[-1] == "scalar"
+
+
+def test_use_isa_restores_and_refuses():
+    before = _runtime.config()["instruction set"]
+    with _runtime.use_isa("scalar"):
+        assert _runtime.config()["instruction set"] == "scalar"
+        with pytest.raises(ValueError, match=r"expected an instruction set of this CPU .*scalar.*'sse9'"):
+            _runtime.use_isa("sse9").__enter__()
+    assert _runtime.config()["instruction set"] == before
+    with pytest.raises(ZeroDivisionError), _runtime.use_isa("scalar"):
+        raise ZeroDivisionError
+    assert _runtime.config()["instruction set"] == before
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "abc", "1e3", "999999", "2.5", "٣", " "])
+def test_an_invalid_number_of_threads_warns_and_is_ignored(text):
+    done = run(THREADS, CROSSENT_NUM_THREADS=text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == printed(THREADS)
+    assert f"RuntimeWarning: CROSSENT_NUM_THREADS={text!r} is ignored" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "threads"), [("1", 1), ("3", 3), (" 2 ", 2), ("4,2", 4), ("1024", 1024)])
+def test_the_number_of_threads_of_the_environment(text, threads):
+    done = run(THREADS, CROSSENT_NUM_THREADS=text, OMP_NUM_THREADS="5")
+    assert (done.stdout.strip(), done.stderr) == (str(threads), "")
+
+
+def test_openmp_s_variable_comes_second_and_the_cpus_third():
+    assert printed(THREADS, OMP_NUM_THREADS="3") == "3"
+    assert printed(THREADS, OMP_NUM_THREADS="4,2") == "4"
+    assert 1 <= int(printed(THREADS)) <= os.cpu_count()
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "abc", "1e3", "999999999999"])
+def test_an_invalid_variable_of_openmp_is_left_to_openmp(text):
+    done = run(f"import crossent; {THREADS}", OMP_NUM_THREADS=text)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_affinity_limits_the_number_of_threads():
+    code = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {THREADS}"
+    assert printed(code) == "1"
+
+
+@pytest.mark.parametrize(
+    ("files", "threads"),
+    [
+        ({}, 8),
+        ({"cpu.max": ""}, 8),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "250000 100000"}, 3),
+        ({"cpu.max": "1600000 100000"}, 8),
+        ({"cpu.max": "garbage"}, 8),
+        ({"cpu.max": "100000 0"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+    ],
+    ids=str,
+)
+def test_the_quota_of_a_control_group_limits_the_number_of_threads(files, threads, monkeypatch, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(_runtime, "Path", lambda root, name: tmp_path / name)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert _runtime._usable_cpus() == threads
+
+
+@pytest.fixture
+def threads_restored():
+    before = crossent.get_num_threads()
+    yield before
+    crossent.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_set_num_threads():
+    for threads in (1, 2, np.int64(3), 1024):
+        crossent.set_num_threads(threads)
+        assert crossent.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("threads", "error"),
+    [*product([0, -1, 1025, 10**30], [ValueError]), *product([2.0, "2", None, True], [TypeError])],
+)
+def test_set_num_threads_refuses(threads, error, threads_restored):
+    for call in (crossent.set_num_threads, lambda k: crossent.num_threads(k).__enter__()):
+        with pytest.raises(error, match=r"number of threads.*got"):
+            call(threads)
+    assert crossent.get_num_threads() == threads_restored
+
+
+def test_num_threads_restores(threads_restored):
+    with crossent.num_threads(3):
+        assert crossent.get_num_threads() == 3
+        with crossent.num_threads(2):
+            assert crossent.get_num_threads() == 2
+            crossent.set_num_threads(5)
+            assert crossent.get_num_threads() == 2
+        assert crossent.get_num_threads() == 3
+    assert crossent.get_num_threads() == 5
+    with pytest.raises(ZeroDivisionError), crossent.num_threads(2):
+        raise ZeroDivisionError
+    assert crossent.get_num_threads() == 5
+
+
+def test_show_config_prints_what_is_in_use(capsys):
+    with crossent.num_threads(3), _runtime.use_isa("scalar"):
+        crossent.show_config()
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if not line.startswith("instruction"))
+    assert lines["crossent"] == crossent.__version__
+    assert lines["threads"] == "3"
+    assert lines["numpy"] == np.__version__
+
+
+# What an import brings along.
+
+
+def modules_of_an_import():
+    code = """
+import sys, numpy
+before = set(sys.modules)
+import crossent
+print(*sorted(set(sys.modules) - before))
+"""
+    return set(printed(code).split())
+
+
+def test_an_import_brings_numpy_and_nothing_heavy():
+    brought = {name.partition(".")[0] for name in modules_of_an_import() if "cython" not in name}
+    assert brought <= {"crossent", "numpy", *sys.stdlib_module_names}
+    assert not brought & {"asyncio", "concurrent", "email", "http", "logging", "multiprocessing", "socket", "unittest"}
+
+
+def test_an_import_leaves_the_scoring_for_later():
+    brought = modules_of_an_import()
+    assert "crossent.nn.functional" in brought
+    assert not {name for name in brought if name.startswith(("crossent.scoring", "crossent.cli"))}
+    assert "crossent.scoring" in printed("import sys, crossent; crossent.Scorer; print(*sys.modules)").split()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'crossent' has no attribute 'entropy_of_cross'"):
+        _ = crossent.entropy_of_cross
