@@ -78,8 +78,9 @@ bench: $(VENV)/with-asv  ## measure the commit that is checked out
 COMMITS ?= 5
 dashboard: $(VENV)/with-asv  ## measure the last COMMITS commits and publish .asv/html
 	$(BIN)/asv machine --yes > /dev/null
-	$(BIN)/asv run --skip-existing --steps $(COMMITS) ALL
+	$(BIN)/asv run --skip-existing HEAD~$(COMMITS)..HEAD
 	$(BIN)/asv publish
+	$(BIN)/python -m benchmarks.offline .asv/html
 	@echo "open .asv/html: $(BIN)/asv preview"
 
 PYTHON_CODE := src tests benchmarks tools examples setup.py

@@ -6,8 +6,9 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from crossent import _runtime
+from crossent import _kernels, _runtime
 
+OPENMP_THREADS = _kernels.openmp_max_threads()
 TORCH = "2.13"  # the version whose behaviour is compared
 
 
@@ -30,7 +31,7 @@ def rng(request):
 
 
 @pytest.fixture(scope="session")
-def torch():
+def imported_torch():
     """torch, or a skip where it is absent or another version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -38,3 +39,11 @@ def torch():
     if not module.__version__.startswith(f"{TORCH}."):
         pytest.skip(f"the comparison is with torch {TORCH}, and this is {module.__version__}")
     return module
+
+
+@pytest.fixture
+def torch(imported_torch):
+    """torch on one thread: it starts its threads for the smallest call. They are OpenMP's, and so crossent's, too."""
+    imported_torch.set_num_threads(1)
+    yield imported_torch
+    imported_torch.set_num_threads(OPENMP_THREADS)
