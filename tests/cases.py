@@ -60,7 +60,7 @@ class Call(NamedTuple):
     def allowed_gradient(self, exact: Exact, g: Any) -> Array:
         """How far a gradient may be: for its formula, for the sums along its row, for the sum of weights it is divided by."""
         dtype = self.args[0].dtype
-        units = self.case.gradient_units + row_units(exact, dtype)
+        units = self.case.gradient_units + row_units(exact)
         if exact.value.ndim == 0:
             units += batch_units(exact, dtype)
         return units * unit(exact.gradient_condition(g), dtype)
@@ -215,18 +215,13 @@ def one_hot_arguments(rng: np.random.Generator, shape: Shape, dtype: Any, dim: i
 
 
 def batch_units(exact: Exact, dtype: Any) -> float:
-    """Sums over the batch are float64, one term after the other: half a ULP of float64 each, and the result's rounding."""
-    return 1 + exact.positions.size / 2 * np.finfo(np.float64).eps / np.finfo(dtype).eps
+    """The sum over the batch and its quotient, and D: float64, half a ULP of it for each weight that is added."""
+    return 1 + exact.divisor_terms / 2 * np.finfo(np.float64).eps / np.finfo(dtype).eps
 
 
-def row_units(exact: Exact, dtype: Any) -> float:
-    """Sums along a row are of up to 16 terms each in short lanes, half a ULP each, then float64.
-
-    In float64 that is half a ULP more for each of C / 64 such sums, where a vector is a single number.
-    """
-    if exact.terms == 1:
-        return 0
-    return 8 + (exact.terms / 128 if dtype == np.float64 else 0)
+def row_units(exact: Exact) -> float:
+    """Where all classes have a part: their coefficients, the products with them, and the short sums of those are rounded."""
+    return 4 if exact.terms > 1 else 0
 
 
 def loss_units(positions: Array) -> Array:
@@ -248,7 +243,7 @@ def reduced_units(units: Any, exact: Exact, dtype: Any) -> Array:
 
 def allowed_loss(exact: Exact, dtype: Any) -> Array:
     """One ULP more than a plain loss has: for the product with a weight, for the two differences of a log-probability."""
-    return reduced_units(loss_units(exact.positions) + 1 + row_units(exact, dtype), exact, dtype)
+    return reduced_units(loss_units(exact.positions) + 1 + row_units(exact), exact, dtype)
 
 
 def allowed_product(exact: Exact, dtype: Any) -> Array:

@@ -34,6 +34,7 @@ class Exact(NamedTuple):
     gradient_condition: Pullback  # g -> its condition
     positions: Array  # the values before the reduction
     divisor: Any = 1  # D
+    divisor_terms: int = 0  # how many weights D is the sum of
     terms: int = 1  # how many of its row's logits have a part in a position beyond its softmax
     target_gradient: Pullback | None = None
 
@@ -160,7 +161,8 @@ def cross_entropy(
 
     value, size = reduced(positions, divisor, reduction), reduced(np.abs(positions), np.abs(divisor), reduction)
     terms = x.shape[-1] if (b != 0).any() else 1
-    return Exact(value, size, gradient, gradient_condition, positions, divisor, terms, target_gradient)
+    weights = positions.size if reduction == "mean" and weight is not None else 0
+    return Exact(value, size, gradient, gradient_condition, positions, divisor, weights, terms, target_gradient)
 
 
 @quiet
@@ -184,7 +186,8 @@ def nll_loss(
         return np.moveaxis(np.where(one_hot, -factor(g, divisor, reduction, live) * w_y[..., np.newaxis], 0), -1, axis)
 
     value, size = reduced(positions, divisor, reduction), reduced(np.abs(positions), np.abs(divisor), reduction)
-    return Exact(value, size, gradient, lambda g: np.abs(gradient(g)), positions, divisor)
+    weights = positions.size if reduction == "mean" and weight is not None else 0
+    return Exact(value, size, gradient, lambda g: np.abs(gradient(g)), positions, divisor, weights)
 
 
 @quiet

@@ -44,11 +44,8 @@ SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     const __m256i offsets = _mm256_mullo_epi32(lane_numbers(), _mm256_set1_epi32((int)stride));
     return _mm256_mask_i32gather_ps(fill, p, offsets, m_first(n), sizeof(real));
 }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    real lanes[LANES];
-    v_store(lanes, a);
-    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
-}
+#include "by_lane.h"
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
 
 SIMD vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 SIMD vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }

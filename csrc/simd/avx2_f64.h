@@ -40,11 +40,8 @@ SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     const __m128i offsets = _mm_mullo_epi32(_mm_set_epi32(3, 2, 1, 0), _mm_set1_epi32((int)stride));
     return _mm256_mask_i32gather_pd(fill, p, offsets, m_first(n), sizeof(real));
 }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    real lanes[LANES];
-    v_store(lanes, a);
-    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
-}
+#include "by_lane.h"
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
 
 SIMD vec v_add(vec a, vec b) { return _mm256_add_pd(a, b); }
 SIMD vec v_sub(vec a, vec b) { return _mm256_sub_pd(a, b); }

@@ -33,15 +33,3 @@ static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551
 static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.000002p-2f, 0x1.999a56p-3f,
                                         -0x1.5554fap-3f, 0x1.246212p-3f, -0x1.ff6c5ap-4f, 0x1.ce9d12p-4f,
                                         -0x1.b06e16p-4f, 0x1.59db9ap-4f, -0x1.26e24ap-5f};
-
-/* for the scalar twin, which does with the bits what the others have instructions for */
-SIMD real_bits bits_of(real a) {
-    real_bits bits;
-    memcpy(&bits, &a, sizeof bits);
-    return bits;
-}
-SIMD real real_of(real_bits bits) {
-    real a;
-    memcpy(&a, &bits, sizeof a);
-    return a;
-}

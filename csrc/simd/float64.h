@@ -38,15 +38,3 @@ static const real LOG1P_POLYNOMIAL[] = {
     -0x1.555550c2bf635p-4, 0x1.3b1375e704998p-4,  -0x1.24925d2cc17c9p-4, 0x1.1116a98e7917fp-4,  -0x1.00098a5443165p-4,
     0x1.e15e1559eb514p-5,  -0x1.c52baf657b917p-5, 0x1.b04d8db1ceaecp-5,  -0x1.ab331de246021p-5, 0x1.a34fdebbfc24dp-5,
     -0x1.5bdabb7fcad5dp-5, 0x1.83de64ccfe0fap-6,  -0x1.98b764c100364p-8};
-
-/* for the scalar twin, which does with the bits what the others have instructions for */
-SIMD real_bits bits_of(real a) {
-    real_bits bits;
-    memcpy(&bits, &a, sizeof bits);
-    return bits;
-}
-SIMD real real_of(real_bits bits) {
-    real a;
-    memcpy(&a, &bits, sizeof a);
-    return a;
-}

@@ -22,24 +22,17 @@ SIMD size_t m_count(mask m) { return vaddvq_u32(vshrq_n_u32(m, 31)); }
 SIMD vec v_set(real a) { return vdupq_n_f32(a); }
 SIMD vec v_load(const real *p) { return vld1q_f32(p); }
 SIMD void v_store(real *p, vec a) { vst1q_f32(p, a); }
-/* NEON has no masked memory access: the first lanes go one by one through a small array. */
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    real lanes[LANES];
-    v_store(lanes, fill);
-    for (size_t i = 0; i < n && i < LANES; i++) lanes[i] = p[i * stride];
-    return v_load(lanes);
-}
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    real lanes[LANES];
-    v_store(lanes, a);
-    for (size_t i = 0; i < n && i < LANES; i++) p[i * stride] = lanes[i];
-}
-SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : v_load_strided(p, 1, n, fill); }
+
+/* NEON has no masked memory access, no gather and no scatter. */
+#include "by_lane.h"
+SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) { return load_by_lane(p, stride, n, fill); }
+SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
+SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, 1, n, fill); }
 SIMD void v_store_first(real *p, vec a, size_t n) {
     if (n >= LANES)
         v_store(p, a);
     else
-        v_store_strided(p, 1, a, n);
+        store_by_lane(p, 1, a, n);
 }
 
 SIMD vec v_add(vec a, vec b) { return vaddq_f32(a, b); }

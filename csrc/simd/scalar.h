@@ -2,6 +2,8 @@
    definition that the others are tested against. scalar_f32.h and scalar_f64.h include it for their type.
    The meaning of each verb is in simd/README.md. */
 
+#include <string.h>
+
 enum { LANES = 1 };
 typedef real vec;
 typedef int mask;
@@ -41,6 +43,16 @@ SIMD vec v_select(mask m, vec yes, vec no) { return m ? yes : no; }
 SIMD mask v_not_less(vec a, vec b) { return !(a < b); }
 SIMD vec v_add_where(mask m, vec a, vec b) { return m ? a + b : a; }
 
+SIMD real_bits bits_of(real a) {
+    real_bits bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+SIMD real real_of(real_bits bits) {
+    real a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
 SIMD vec v_exponent(vec a) { return (real)((int)(bits_of(a) >> MANTISSA_BITS) - EXPONENT_BIAS); }
 /* 2^n for an integer n of [1 - EXPONENT_BIAS, EXPONENT_BIAS] */
 SIMD vec pow2(int n) { return real_of((real_bits)(n + EXPONENT_BIAS) << MANTISSA_BITS); }

@@ -28,19 +28,10 @@ class Job:
         weight: NDArray[Any] | None = None,
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
+        log_probabilities: bool = False,
     ) -> None: ...
     def check_target(self, threads: int) -> tuple[float, int]: ...
-    def softmax(
-        self,
-        threads: int,
-        values: NDArray[Any] | None = None,
-        output: NDArray[Any] | None = None,
-        kind: int = 0,
-        grad_scale: float = 1.0,
-        grad_output: NDArray[Any] | None = None,
-        divisor: float = 1.0,
-    ) -> float: ...
-    def nll(
+    def run(
         self,
         threads: int,
         values: NDArray[Any] | None = None,

@@ -62,19 +62,21 @@ cdef inline void *data_of(cnp.ndarray array) noexcept:
 
 
 cdef class Job:
-    """The inputs of a softmax or nll job, which every pass over them shares. Keeps its arrays alive."""
+    """The inputs of a softmax job, or an nll job where they are log_probabilities. Keeps its arrays alive."""
 
     cdef crossent_softmax_job job
     cdef const crossent_table *table
     cdef tuple arrays
     cdef size_t size
+    cdef bint log_probabilities
 
     def __init__(self, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner, cnp.ndarray target=None,
                  cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
-                 double label_smoothing=0.0):
+                 double label_smoothing=0.0, bint log_probabilities=False):
         self.arrays = (input, target, probabilities, weight)
         self.table = table_of(input)
         self.size = outer * classes * inner
+        self.log_probabilities = log_probabilities
         self.job.outer, self.job.classes, self.job.inner = outer, classes, inner
         self.job.input = data_of(input)
         self.job.target = <const int64_t *>data_of(target)
@@ -97,25 +99,16 @@ cdef class Job:
             raise MemoryError("crossent: no memory for the sums of the targets' weights")
         return weight, <Py_ssize_t>bad if status else -1
 
-    def softmax(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int kind=CROSSENT_NO_OUTPUT,
-                double grad_scale=1.0, cnp.ndarray grad_output=None, double divisor=1.0):
-        """Run the job; the sum of its values over divisor, rounded to the input's dtype."""
-        return self.run(True, threads, values, output, kind, grad_scale, grad_output, divisor)
-
-    def nll(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int kind=CROSSENT_NO_OUTPUT,
+    def run(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int kind=CROSSENT_NO_OUTPUT,
             double grad_scale=1.0, cnp.ndarray grad_output=None, double divisor=1.0):
-        """The same for log-probabilities."""
-        return self.run(False, threads, values, output, kind, grad_scale, grad_output, divisor)
-
-    cdef object run(self, bint is_softmax, int threads, cnp.ndarray values, cnp.ndarray output, int kind,
-                    double grad_scale, cnp.ndarray grad_output, double divisor):
+        """Compute what is asked for; the sum of the values over divisor, rounded to the input's dtype."""
         cdef crossent_softmax_job job = self.job
         cdef double total
         cdef int status
         job.values, job.output = data_of(values), data_of(output)
         job.kind = <crossent_output_t>kind
         job.grad_scale, job.grad_output = grad_scale, data_of(grad_output)
-        run = crossent_softmax if is_softmax else crossent_nll
+        run = crossent_nll if self.log_probabilities else crossent_softmax
         if self.size < SMALL:
             status = run(self.table, &job, threads, &total)
         else:

@@ -82,6 +82,7 @@ class _TargetPlan:
             weight=self.weight,
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
+            log_probabilities=not self.takes_probabilities,
         )
         self.mean_weight = self._mean_weight(labels, layout.classes)
 
@@ -97,24 +98,21 @@ class _TargetPlan:
     def shape(self) -> tuple[int, ...]:
         return self.positions_shape if self.reduction == "none" else ()
 
-    def _run(self, **how: Any) -> float:
-        """Have the kernels compute values, gradient, or the sum of the values over a divisor."""
-        raise NotImplementedError
-
-    def _sum(self, values: NDArray[Any] | None = None, divisor: float = 1.0, **how: Any) -> float:
+    def _compute(self, values: NDArray[Any] | None = None, divisor: float = 1.0, **how: Any) -> float:
+        """Have the kernels compute values or gradient; the sum of the values over divisor."""
         if self.input.size:
-            return self._run(values=values, divisor=divisor, **how)
+            return self._job.run(get_num_threads(), values=values, divisor=divisor, **how)
         if values is not None:
             values.fill(0)
         return 0.0 if divisor else math.nan
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         if self.reduction != "none":
-            total = self._sum(divisor=_reduction.divisor(self.reduction, self.mean_weight))
+            total = self._compute(divisor=_reduction.divisor(self.reduction, self.mean_weight))
             return _scalar(total, self.input.dtype, out)
         reads = (None, self.input, self.target, self.weight)
         values = arguments.output(out, self.positions_shape, self.input.dtype, reads)
-        self._sum(values=values)
+        self._compute(values=values)
         return _unwrapped(arguments.deliver(values, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
@@ -141,7 +139,7 @@ class _TargetPlan:
         reads = (self.input, self.target, self.weight, how.get("grad_output"))
         output = arguments.output(out, self.input.shape, self.input_dtype, reads)
         computed = output if self.input.dtype == self.input_dtype else np.empty(self.input.shape, self.input.dtype)
-        total = self._sum(output=computed, kind=GRADIENT, **how)
+        total = self._compute(output=computed, kind=GRADIENT, **how)
         if computed is not output:
             np.copyto(output, computed, casting="same_kind")
         return total, arguments.deliver(output, out)
@@ -154,9 +152,6 @@ class CrossEntropy(_TargetPlan):
     """Softmax cross entropy over class indices or class probabilities; label_smoothing may be anything from 0 up."""
 
     function, takes_probabilities = "cross_entropy", True
-
-    def _run(self, **how: Any) -> float:
-        return self._job.softmax(get_num_threads(), **how)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         """dL/dq = -k (1 - eps) w log softmax(x)"""
@@ -178,9 +173,6 @@ class NLLLoss(_TargetPlan):
     """Negative log-likelihood of log-probabilities, over class indices."""
 
     function, takes_probabilities = "nll_loss", False
-
-    def _run(self, **how: Any) -> float:
-        return self._job.nll(get_num_threads(), **how)
 
 
 class _ArrayPlan:
@@ -216,7 +208,7 @@ class Softmax(_ArrayPlan):
         output = arguments.output(out, self.shape, self.input.dtype, (self.input,))
         job = _kernels.Job(self.input, *self.layout[:3])
         if output.size:
-            job.softmax(get_num_threads(), output=output, kind=LOG_SOFTMAX if self.log else GRADIENT)
+            job.run(get_num_threads(), output=output, kind=LOG_SOFTMAX if self.log else GRADIENT)
         return _unwrapped(arguments.deliver(output, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
@@ -227,7 +219,7 @@ class Softmax(_ArrayPlan):
         output = arguments.output(out, self.shape, self.input.dtype, (self.input, grad))
         job = _kernels.Job(self.input, *self.layout[:3], probabilities=grad)
         if output.size:
-            job.softmax(get_num_threads(), output=output, kind=GRADIENT, grad_scale=-1.0)
+            job.run(get_num_threads(), output=output, kind=GRADIENT, grad_scale=-1.0)
         return arguments.deliver(output, out)
 
 
@@ -257,7 +249,7 @@ class LogSumExp(_ArrayPlan):
         if self.layout.classes == 0:
             values.fill(-np.inf)
         else:
-            _kernels.Job(self._rows, *self.layout[:3]).softmax(get_num_threads(), values=values)
+            _kernels.Job(self._rows, *self.layout[:3]).run(get_num_threads(), values=values)
         return _unwrapped(arguments.deliver(values, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
@@ -268,7 +260,7 @@ class LogSumExp(_ArrayPlan):
         rows = output if self._order is None else np.empty_like(self._rows)
         if rows.size:
             job = _kernels.Job(self._rows, *self.layout[:3])
-            job.softmax(get_num_threads(), output=rows, kind=GRADIENT, grad_output=grad)
+            job.run(get_num_threads(), output=rows, kind=GRADIENT, grad_output=grad)
         if self._order is not None:
             np.copyto(output, rows.transpose(np.argsort(self._order)))
         return arguments.deliver(output, out)
