@@ -62,7 +62,7 @@ class Call(NamedTuple):
         dtype = self.args[0].dtype
         units = self.case.gradient_units + row_units(exact)
         if exact.value.ndim == 0:
-            units += batch_units(exact, dtype)
+            units += 1 + float64_sum(exact.divisor_terms, dtype)
         return units * unit(exact.gradient_condition(g), dtype)
 
 
@@ -214,9 +214,9 @@ def one_hot_arguments(rng: np.random.Generator, shape: Shape, dtype: Any, dim: i
 # --- accuracy, in units in the last place of the result's dtype
 
 
-def batch_units(exact: Exact, dtype: Any) -> float:
-    """The sum over the batch and its quotient, and D: float64, half a ULP of it for each weight that is added."""
-    return 1 + exact.divisor_terms / 2 * np.finfo(np.float64).eps / np.finfo(dtype).eps
+def float64_sum(terms: int, dtype: Any) -> float:
+    """A sum that is float64, one term after the other: half a ULP of float64 each, in units of dtype."""
+    return terms / 2 * np.finfo(np.float64).eps / np.finfo(dtype).eps
 
 
 def row_units(exact: Exact) -> float:
@@ -233,22 +233,23 @@ def loss_units(positions: Array) -> Array:
 
 
 @reference.quiet
-def reduced_units(units: Any, exact: Exact, dtype: Any) -> Array:
-    """The error of each position, or of their sum or mean."""
-    each = units * unit(exact.positions, dtype)
+def reduced_units(each: Any, summing: float, exact: Exact, dtype: Any) -> Array:
+    """What each position may be off by; of a sum or mean the same sum or mean, what summing adds, D, and the quotient."""
+    allowed = each * unit(exact.positions, dtype)
     if exact.value.ndim:
-        return each
-    return each.sum() / np.abs(exact.divisor) + batch_units(exact, dtype) * unit(exact.condition, dtype)
+        return allowed
+    units = summing + float64_sum(exact.divisor_terms, dtype) + 1
+    return allowed.sum() / np.abs(exact.divisor) + units * unit(exact.condition, dtype)
 
 
 def allowed_loss(exact: Exact, dtype: Any) -> Array:
     """One ULP more than a plain loss has: for the product with a weight, for the two differences of a log-probability."""
-    return reduced_units(loss_units(exact.positions) + 1 + row_units(exact), exact, dtype)
+    return reduced_units(loss_units(exact.positions) + 1 + row_units(exact), 0, exact, dtype)
 
 
 def allowed_product(exact: Exact, dtype: Any) -> Array:
     """w x is rounded once."""
-    return reduced_units(1, exact, dtype)
+    return reduced_units(1, float64_sum(exact.positions.size, dtype), exact, dtype)
 
 
 def allowed_units(units: float) -> Callable[[Exact, Any], Array]:

@@ -1,12 +1,16 @@
 """What the tests share: fixtures. The registry of functions is ``cases.py``, the formulas are in ``reference.py``."""
 
+import os
 import warnings
 from zlib import crc32
 
 import numpy as np
 import pytest
 
-from crossent import _kernels, _runtime
+# Read when OpenMP starts: waiting threads sleep, so that a busy machine does not make the suite ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from crossent import _kernels, _runtime  # noqa: E402
 
 OPENMP_THREADS = _kernels.openmp_max_threads()
 TORCH = "2.13"  # the version whose behaviour is compared
