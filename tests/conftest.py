@@ -10,7 +10,7 @@ import pytest
 # Read when OpenMP starts: waiting threads sleep, so that a busy machine does not make the suite ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from crossent import _kernels, _runtime  # noqa: E402
+from crossent import _kernels, _runtime
 
 OPENMP_THREADS = _kernels.openmp_max_threads()
 TORCH = "2.13"  # the version whose behaviour is compared

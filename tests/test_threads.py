@@ -1,6 +1,8 @@
 """The same bits for any number of threads, in any batch, at any place in it; many Python threads; forks."""
 
 import hashlib
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -168,8 +170,14 @@ parent = compute()
 @pytest.mark.parametrize("fork", list(FORKS.values()), ids=FORKS)
 def test_a_forked_child_computes_and_does_not_hang(fork):
     script = PREPARATION + fork + "assert np.array_equal(compute(), parent)\n"
-    done = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        errors = process.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its children, too
+        process.communicate()
+        raise
+    assert process.returncode == 0, errors
 
 
 def test_the_number_of_threads_may_change_while_others_compute(rng):
