@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "crossent.h"
+#include "double_sum.h"
 #include "parallel.h"
 
 enum {
@@ -52,9 +53,9 @@ static struct span span_of(const struct run *run, size_t block) {
 }
 
 static double add_in_order(const double *sums, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += sums[i];
-    return sum;
+    struct double_sum total = {0, 0};
+    for (size_t i = 0; i < n; i++) add_to(&total, sums[i]);
+    return value_of(total);
 }
 
 /* One double for each block, `each` more for each block, in one piece; NULL if there is no memory. */
@@ -110,10 +111,10 @@ static void row_output_body(void *context, size_t i) {
 }
 
 static double merge_rows(const struct run *run, struct span s) {
-    double sum = 0;
+    struct double_sum sum = {0, 0};
     for (size_t row = s.first; row < s.first + s.count; row++)
-        sum += run->kernels->row_merge(run->job, row, run->partials + row * run->column_blocks, &run->finished[row]);
-    return sum;
+        add_to(&sum, run->kernels->row_merge(run->job, row, run->partials + row * run->column_blocks, &run->finished[row]));
+    return value_of(sum);
 }
 
 /* Fewer rows than threads: the threads share each row's columns, in the blocks in which one thread would take them. */
@@ -124,8 +125,9 @@ static int split_rows(struct run *run, int threads, double *sum) {
     const int failed = run->partials == NULL || run->finished == NULL;
     if (!failed) {
         parallel_for(pieces, threads, row_block_body, run);
-        *sum = 0;
-        for (size_t block = 0; block < block_count(run); block++) *sum += merge_rows(run, span_of(run, block));
+        struct double_sum total = {0, 0};
+        for (size_t block = 0; block < block_count(run); block++) add_to(&total, merge_rows(run, span_of(run, block)));
+        *sum = value_of(total);
         if (run->job->kind != CROSSENT_NO_OUTPUT) parallel_for(pieces, threads, row_output_body, run);
     }
     free(run->partials);

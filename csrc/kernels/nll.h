@@ -5,7 +5,7 @@
 SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, size_t count) {
     const real *x = job->input, *weight = job->weight;
     real *const values = job->values, *const gradient = job->output;
-    double sum = 0;
+    struct double_sum sum = {0, 0};
     for (size_t position = first; position < first + count; position++) {
         const size_t outer = position / job->inner, inner = position % job->inner;
         const size_t start = outer * job->classes * job->inner + inner;
@@ -14,25 +14,27 @@ SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, 
         const real w = live && weight ? weight[t] : 1;
         const real value = live ? -(w * x[start + t * job->inner]) : 0;
         if (values) values[position] = value;
-        sum += (double)value;
+        add_to(&sum, (double)value);
         if (job->kind == CROSSENT_NO_OUTPUT) continue;
         for (size_t c = 0; c < job->classes; c++) gradient[start + c * job->inner] = 0;
         if (live) gradient[start + t * job->inner] = -(w * gradient_factor(job, position));
     }
-    return sum;
+    return value_of(sum);
 }
 
 /* sum of weight[target] over the targets first .. first + count that count; *bad: the first one out of bounds */
 SIMD double sum_target_weight(const struct crossent_softmax_job *job, size_t first, size_t count, size_t *bad) {
     const real *weight = job->weight;
-    double sum = 0;
+    struct double_sum sum = {0, 0};
+    size_t live = 0;
     for (size_t position = first; position < first + count; position++) {
         size_t t;
         if (read_target(job, position, &t)) {
-            sum += weight ? (double)weight[t] : 1.0;
+            live++;
+            if (weight) add_to(&sum, (double)weight[t]);
         } else if ((int64_t)t != job->ignore_index && *bad > position) {
             *bad = position;
         }
     }
-    return sum;
+    return weight ? value_of(sum) : (double)live;
 }

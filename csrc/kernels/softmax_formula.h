@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "../crossent.h"
+#include "../double_sum.h"
 #include "vec_math.h"
 
 /* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m,

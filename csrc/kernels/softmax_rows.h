@@ -267,7 +267,7 @@ SIMD void write_row(const struct row_kernels *kernels, const struct crossent_sof
 SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t first, size_t count,
                          double *maxima) {
     const size_t group = job->classes <= GROUP ? LANES : 1;
-    double sum = 0;
+    struct double_sum sum = {0, 0};
     for (size_t start = first; start < first + count; start += group) {
         const size_t rows = first + count - start < group ? first + count - start : group;
         struct row_lanes lanes = {0};
@@ -282,10 +282,10 @@ SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossen
         finish_lanes(job, &lanes, &results, kernels->spread);
         for (size_t i = 0; i < rows; i++) {
             if (job->values) ((real *)job->values)[start + i] = results.value[i];
-            sum += (double)results.value[i];
+            add_to(&sum, (double)results.value[i]);
             const struct crossent_row done = result_of(&lanes, &results, i);
             if (job->kind != CROSSENT_NO_OUTPUT) write_row(kernels, job, start + i, live[i], maxima, &done);
         }
     }
-    return sum;
+    return value_of(sum);
 }

@@ -7,6 +7,7 @@ for dtypes, IndexError for a class or an axis out of bounds, in torch's words wh
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import sys
 from typing import Any, NamedTuple
@@ -48,7 +49,8 @@ def dense(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The array, contiguous, aligned and of this dtype: itself where it is all that."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
-    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
+    with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold becomes infinite, as in torch
+        return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
 
 
 def layout(shape: tuple[int, ...], dim: int) -> Layout:
@@ -59,7 +61,7 @@ def layout(shape: tuple[int, ...], dim: int) -> Layout:
 
 def axis(dim: int, ndim: int) -> int:
     """dim as a number from 0 to ndim - 1; a 0-d array counts as one of one dimension, as in torch."""
-    number, dimensions = operator.index(dim), max(ndim, 1)
+    number, dimensions = whole_number(dim, "dim"), max(ndim, 1)
     if not -dimensions <= number < dimensions:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-dimensions}, {dimensions - 1}], but got {number})"
@@ -153,6 +155,8 @@ def whole_number(value: int, name: str) -> int:
 
 
 def smoothing(label_smoothing: float, name: str = "label_smoothing") -> float:
+    if not isinstance(label_smoothing, numbers.Real):
+        raise TypeError(f"argument '{name}' must be a number, not {type(label_smoothing).__name__}")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"{name} must be between 0.0 and 1.0. Got: {label_smoothing}")
     return float(label_smoothing)

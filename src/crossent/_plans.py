@@ -92,7 +92,7 @@ class _TargetPlan:
             return self.input.size / classes if classes else 0.0
         weight, first_bad = self._job.check_target(get_num_threads())
         arguments.target_in_bounds(labels, first_bad)
-        return weight
+        return math.nan if weight == 0 and self.label_smoothing else weight  # torch: 0 / 0 + smoothing / 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class _TargetPlan:
             return self._job.run(get_num_threads(), values=values, divisor=divisor, **how)
         if values is not None:
             values.fill(0)
-        return 0.0 if divisor else math.nan
+        return 0.0 / divisor if divisor else math.nan
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         if self.reduction != "none":
@@ -197,7 +197,10 @@ class Softmax(_ArrayPlan):
 
     def __init__(self, input: ArrayLike, dim: int, *, log: bool, dtype: Any = None) -> None:
         name = "log_softmax" if log else "softmax"
-        array = np.asarray(input) if dtype is None else np.asarray(input).astype(dtype)
+        array = np.asarray(input)
+        if dtype is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                array = array.astype(dtype)
         self.input = arguments.float_array(array, name)
         self.shape = self.input.shape
         self.log = log
@@ -215,7 +218,8 @@ class Softmax(_ArrayPlan):
         """log_softmax: g - p sum g, and softmax the same with p g for g: the gradient of -cross_entropy(x, g)."""
         grad = arguments.grad_output_array(grad_output, self.shape, self.input.dtype)
         if not self.log:
-            grad = np.asarray(self.value() * grad)
+            with np.errstate(over="ignore", invalid="ignore"):
+                grad = np.asarray(self.value() * grad)
         output = arguments.output(out, self.shape, self.input.dtype, (self.input, grad))
         job = _kernels.Job(self.input, *self.layout[:3], probabilities=grad)
         if output.size:
@@ -229,9 +233,10 @@ class LogSumExp(_ArrayPlan):
     def __init__(self, input: ArrayLike, dim: int | Sequence[int], keepdim: bool) -> None:
         self.input = arguments.float_array(input, "logsumexp")
         ndim = self.input.ndim
-        dims = [arguments.axis(d, ndim) for d in (dim if isinstance(dim, Sequence) else (dim,))]
-        if len(set(dims)) != len(dims):
-            raise ValueError(f"expected dim to name each axis once, but got {tuple(dim) if isinstance(dim, Sequence) else dim}")
+        given: Any = dim if np.ndim(dim) else (dim,)
+        dims = [arguments.axis(d, ndim) for d in given]
+        if not dims or len(set(dims)) != len(dims):
+            raise ValueError(f"expected dim to name each axis once, and one at least, but got {dim}")
         kept = [d for d in range(ndim) if d not in dims]
         full = self.input.shape
         self.shape = tuple(1 if d in dims else full[d] for d in range(ndim) if keepdim or d not in dims)

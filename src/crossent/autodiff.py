@@ -56,7 +56,8 @@ def _names(fn: Differentiable[...], argnums: Argnums) -> tuple[str, ...]:
     numbers = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
     names = []
     for number in numbers:
-        if not isinstance(number, int) or not 0 <= number < len(fn.parameters):
+        is_number = hasattr(number, "__index__") and not isinstance(number, bool)
+        if not is_number or not 0 <= number < len(fn.parameters):
             raise ValueError(f"argnums must be positions of arguments of {fn.__name__}, but got {argnums!r}")
         name = fn.parameters[number]
         if name not in ("input", "target"):
@@ -119,6 +120,8 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
             )
         if not isinstance(argnums, Sequence):
             return plan.value_and_gradient(names[0], out)
+        if not names:
+            return plan.value(), _delivered((), out)
         value, first = plan.value_and_gradient(names[0])
         return value, _delivered((first, *(plan.gradient(name, 1.0) for name in names[1:])), out)
 
