@@ -17,6 +17,8 @@ enum {
     EXPONENT_BIAS = 127,
 };
 
+SIMD void v_prefetch(const real *p) { __builtin_prefetch(p); }
+
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p23f;
 
