@@ -90,7 +90,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
     axes.set_title(f"crossent {report['machine']['versions']['crossent']}: cross entropy", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.08)
-    axes.legend(loc="lower right", frameon=False)
+    axes.margins(y=0.01)
+    figure.legend(loc="outside lower right", ncols=2, frameon=False)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
 
