@@ -63,6 +63,7 @@ warnings:  ## csrc with every warning an error
 	@for file in $(CORE); do $(CC) $(CFLAGS) $(WARNINGS) -fsyntax-only $$file || exit 1; done
 
 compare: $(VENV)/with-bench  ## torch, JAX, scikit-learn, SciPy and ours, in turn: the README's table and picture
+	@mkdir -p build
 	$(BIN)/python -m benchmarks.peers --output build/peers.json
 	$(BIN)/python -m benchmarks.report build/peers.json
 
