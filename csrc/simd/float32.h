@@ -11,7 +11,7 @@ typedef uint32_t real_bits;
 
 enum {
     BLOCK = 4096, /* columns: 16 KiB, half of a small L1 cache */
-    NARROW = 48,  /* classes; measured crossing of lanes across rows and lanes along classes */
+    NARROW = 48,  /* classes up to which lanes run across rows; from a prototype on AVX-512 */
     NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
     EXPONENT_BIAS = 127,

@@ -11,7 +11,7 @@ typedef uint64_t real_bits;
 
 enum {
     BLOCK = 2048, /* columns: 16 KiB, half of a small L1 cache */
-    NARROW = 24,  /* classes; measured crossing of lanes across rows and lanes along classes */
+    NARROW = 24,  /* classes up to which lanes run across rows; half of what float32 has */
     NEAR = 640,   /* of a row's maximum, for which e^x needs no x - max: n stays below 2048, see LN2_HIGH */
     MANTISSA_BITS = 52,
     EXPONENT_BIAS = 1023,
