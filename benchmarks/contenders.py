@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import crossent
-import crossent.nn.functional as F
 
 from .common import Point
 
@@ -30,8 +29,9 @@ class Contender(NamedTuple):
 
 def ours(point: Point, with_gradient: bool) -> list[Contender]:
     if not with_gradient:
-        return [Contender("crossent", dict, lambda i: F.cross_entropy(i["logits"], i["target"], **i["options"]))]
-    both = crossent.value_and_grad(F.cross_entropy)
+        value = point.value
+        return [Contender("crossent", dict, lambda i: value(i["logits"], i["target"], **i["options"]))]
+    both = point.value_and_grad
 
     def with_buffer(inputs: dict[str, Any]) -> dict[str, Any]:
         return {**inputs, "out": np.zeros_like(inputs["logits"])}
@@ -42,12 +42,19 @@ def ours(point: Point, with_gradient: bool) -> list[Contender]:
     ]
 
 
-def torch_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+def tensor(array: Any) -> Any:
     import torch
 
-    options = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in inputs["options"].items()}
-    logits = torch.from_numpy(inputs["logits"])
-    return {"logits": logits, "target": torch.from_numpy(inputs["target"]), "options": options}
+    if not isinstance(array, np.ndarray):
+        return array
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def torch_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    options = {key: tensor(value) for key, value in inputs["options"].items()}
+    return {"logits": tensor(inputs["logits"]), "target": tensor(inputs["target"]), "options": options}
 
 
 def torch_calls(function: Call) -> tuple[Call, Call]:
@@ -69,7 +76,7 @@ def torch_calls(function: Call) -> tuple[Call, Call]:
 def torch_eager(point: Point, with_gradient: bool) -> list[Contender]:
     import torch.nn.functional as TF
 
-    return [Contender("torch", torch_inputs, torch_calls(TF.cross_entropy)[with_gradient])]
+    return [Contender("torch", torch_inputs, torch_calls(getattr(TF, point.function))[with_gradient])]
 
 
 def torch_compiled(point: Point, with_gradient: bool) -> list[Contender]:
@@ -78,8 +85,10 @@ def torch_compiled(point: Point, with_gradient: bool) -> list[Contender]:
 
     torch._dynamo.reset()
 
+    function = getattr(TF, point.function)
+
     def loss(logits: Any, target: Any, **options: Any) -> Any:
-        return TF.cross_entropy(logits, target, **options)
+        return function(logits, target, **options)
 
     return [Contender("torch.compile", torch_inputs, torch_calls(torch.compile(loss, dynamic=False))[with_gradient])]
 
@@ -94,7 +103,15 @@ def jax_jit(point: Point, with_gradient: bool) -> list[Contender]:
     jax.config.update("jax_platforms", "cpu")
     eps = point.label_smoothing
 
+    elementwise = {
+        "binary_cross_entropy_with_logits": lambda x, y: optax.sigmoid_binary_cross_entropy(x, y).mean(),
+        "kl_div": lambda x, y: optax.kl_divergence(x, y).mean(),
+        "mse_loss": lambda x, y: optax.squared_error(x, y).mean(),
+    }
+
     def mean_loss(logits: Any, target: Any) -> Any:
+        if point.is_elementwise:
+            return elementwise[point.function](logits, target)
         rows = jnp.moveaxis(logits, 1, -1)
         if point.probabilities or eps:
             target = target if point.probabilities else jax.nn.one_hot(target, point.shape[1])
@@ -112,7 +129,8 @@ def jax_jit(point: Point, with_gradient: bool) -> list[Contender]:
 def scikit_learn(point: Point, with_gradient: bool) -> list[Contender]:
     from sklearn._loss import HalfMultinomialLoss
 
-    if len(point.shape) > 2 or point.weight or point.label_smoothing or point.probabilities or point.shape[1] > 1000:
+    is_plain = not (point.weight or point.label_smoothing or point.probabilities or point.is_elementwise)
+    if not is_plain or len(point.shape) > 2 or point.shape[1] > 1000 or point.dtype == "bfloat16":
         return []
     loss = HalfMultinomialLoss(n_classes=point.shape[1])
     threads = crossent.get_num_threads()
@@ -126,7 +144,8 @@ def scikit_learn(point: Point, with_gradient: bool) -> list[Contender]:
 def scipy_special(point: Point, with_gradient: bool) -> list[Contender]:
     from scipy.special import log_softmax
 
-    if with_gradient or len(point.shape) > 2 or point.weight or point.label_smoothing or point.probabilities:
+    is_plain = not (point.weight or point.label_smoothing or point.probabilities or point.is_elementwise)
+    if with_gradient or not is_plain or len(point.shape) > 2 or point.dtype == "bfloat16":
         return []
 
     def run(inputs: dict[str, Any]) -> Any:

@@ -87,7 +87,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(points)), points)
     axes.invert_yaxis()
     axes.set_xlabel("times as fast as eager torch, one thread")
-    axes.set_title(f"crossent {report['machine']['versions']['crossent']}: cross entropy", loc="left")
+    axes.set_title(f"crossent {report['machine']['versions']['crossent']}: cross entropy, and others by name", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.08)
     axes.margins(y=0.01)

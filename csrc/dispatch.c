@@ -8,7 +8,7 @@
 
 struct choice {
     int (*supported)(void);
-    const struct crossent_table *tables[CROSSENT_DTYPES];
+    const struct crossent_table *tables[CROSSENT_REALS];
 };
 
 static int always(void) { return 1; }
@@ -21,7 +21,7 @@ static int has_avx512(void) {
 }
 static int has_avx2(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 DECLARE(avx512)
 DECLARE(avx2)

@@ -1,4 +1,4 @@
-/* parallel.c -- OpenMP over numbered blocks: the only file that knows threads. Called by the driver softmax.c. */
+/* parallel.c -- OpenMP over numbered blocks: the only file that knows threads. Called by batch.c and softmax.c. */
 #include "parallel.h"
 
 #include "crossent.h"
@@ -44,15 +44,15 @@ int crossent_usable_threads(int wanted) {
 #endif
 }
 
-void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block), void *context) {
+void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
     threads = crossent_usable_threads(threads);
     if ((size_t)threads > blocks) threads = (int)blocks;
     if (threads <= 1) {
-        for (size_t block = 0; block < blocks; block++) body(context, block);
+        for (size_t block = 0; block < blocks; block++) body(context, block, 0);
         return;
     }
 #if defined(_OPENMP)
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block);
+    for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block, (size_t)omp_get_thread_num());
 #endif
 }

@@ -4,8 +4,9 @@
 
 #include <stddef.h>
 
-/* Call body(context, block) for every block below `blocks`, in any order, on at most `threads` threads. What a block does
-   must not depend on the order; sums are stored per block and added by the caller, in block order. */
-void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block), void *context);
+/* Call body(context, block, worker) for every block below `blocks`, in any order, on at most `threads` threads; a worker is a
+   number below `threads` that no other block has at the same time. What a block does must not depend on the order; sums are
+   stored per block and added by the caller, in block order. */
+void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context);
 
 #endif

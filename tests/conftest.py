@@ -28,6 +28,28 @@ def dtype(request):
     return np.dtype(request.param)
 
 
+def bfloat16():
+    """The dtype of ml_dtypes, where it is installed."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+HALVES = [np.dtype(np.float16), *filter(None, [bfloat16()])]
+
+
+@pytest.fixture(params=[np.dtype(np.float32), np.dtype(np.float64), *HALVES], ids=str)
+def any_dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=HALVES, ids=str)
+def half(request):
+    return request.param
+
+
 @pytest.fixture
 def rng(request):
     """Another generator for each test, the same in each run."""

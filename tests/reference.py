@@ -266,10 +266,20 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Array:
     return (np.arange(C) == np.asarray(tensor)[..., np.newaxis]).astype(np.int64)
 
 
+def limits(dtype: Any) -> Any:
+    """finfo, of bfloat16 too."""
+    if np.dtype(dtype).name == "bfloat16":
+        import ml_dtypes
+
+        return ml_dtypes.finfo(dtype)
+    return np.finfo(dtype)
+
+
+@quiet
 def unit(size: Array, dtype: Any) -> Array:
     """The unit in the last place of a number of this size in dtype."""
-    rounded = np.minimum(np.abs(size), np.finfo(dtype).max).astype(dtype)
-    return np.maximum(np.spacing(rounded), np.finfo(dtype).smallest_subnormal).astype(Real)
+    rounded = np.minimum(np.abs(size), Real(limits(dtype).max)).astype(dtype)
+    return np.maximum(np.spacing(rounded).astype(Real), Real(limits(dtype).smallest_subnormal))
 
 
 def assert_within(got: Any, exact: Array, allowed: Array) -> None:
@@ -279,8 +289,8 @@ def assert_within(got: Any, exact: Array, allowed: Array) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(exact)
         expected = np.where(finite, got, exact.astype(got.dtype))
-        np.testing.assert_array_equal(got, expected)
-        excess = np.where(finite, np.abs(got - exact) / np.where(finite, allowed, 1), 0)
+        np.testing.assert_array_equal(got.astype(Real), expected.astype(Real))  # bfloat16's nan is not seen as one
+        excess = np.where(finite, np.abs(got.astype(Real) - exact) / np.where(finite, allowed, 1), 0)
     if not (excess <= 1).all():
         at = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
         raise AssertionError(f"at {at}: got {got[at]!r}, exact {exact[at]!r}, {excess[at]:.3g} times what is allowed")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import cases
+import cases_pointwise
 import crossent
+import special_pointwise
 from crossent import _kernels, nn
 from crossent.nn import functional as F
 
@@ -32,7 +34,36 @@ def header_verbs(path):
 
 
 def test_every_function_has_a_case_and_the_other_way_round():
-    assert set(cases.CASES) == FUNCTIONS
+    assert set(cases.CASES) | set(cases_pointwise.POINTWISE) == FUNCTIONS
+    assert not set(cases.CASES) & set(cases_pointwise.POINTWISE)
+    assert set(special_pointwise.SPECIAL) == set(cases_pointwise.POINTWISE)
+
+
+def test_every_class_is_tested_as_its_function():
+    from test_pointwise import CLASSES as POINTWISE_CLASSES
+
+    assert set(cases.MODULES) | set(POINTWISE_CLASSES) | {"Softmax2d"} == CLASSES
+
+
+# A kernel that is one of two forms of a function, and functions that are computed by kernels of another name.
+FORMS = {"kl_div_log_target": "kl_div", "poisson_nll_loss_log_input": "poisson_nll_loss"}
+NO_KERNEL_OF_THEIR_OWN = {"multilabel_soft_margin_loss", "multi_margin_loss", "multilabel_margin_loss", "softmin"}
+
+
+def test_every_elementwise_kernel_is_a_function_and_the_other_way_round():
+    kernels = {FORMS.get(name, name) for name in _kernels.pointwise_names()}
+    assert kernels == set(cases_pointwise.POINTWISE) - NO_KERNEL_OF_THEIR_OWN
+
+
+def test_every_function_is_documented_for_users_of_torch():
+    page = (ROOT / "docs/from-torch.md").read_text()
+    assert not [name for name in FUNCTIONS | CLASSES if f"`{name}`" not in page and f".{name}`" not in page]
+
+
+def test_every_loss_is_measured():
+    from benchmarks import bench_losses, common
+
+    assert set(bench_losses.FUNCTIONS) | {point.function for point in common.GRID} == FUNCTIONS - {"one_hot"}
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS | CLASSES))
@@ -55,9 +86,9 @@ def test_the_stub_names_what_the_binding_has():
 
 def test_the_classes_of_the_stub_have_their_methods():
     tree = ast.parse((ROOT / "src/crossent/_kernels.pyi").read_text())
-    job = next(node for node in tree.body if isinstance(node, ast.ClassDef))
-    methods = {node.name for node in job.body if isinstance(node, ast.FunctionDef)}
-    assert methods - {"__init__"} == {name for name in vars(_kernels.Job) if not name.startswith("_")}
+    for job in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        methods = {node.name for node in job.body if isinstance(node, ast.FunctionDef)}
+        assert methods - {"__init__"} == {name for name in vars(getattr(_kernels, job.name)) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("path", sorted(CSRC.glob("simd/*_f[36][24].h")), ids=lambda path: path.name)

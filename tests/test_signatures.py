@@ -18,6 +18,36 @@ FUNCTIONS = {
         "input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'",
         "dim=None, out=None",
     ),
+    "binary_cross_entropy": ("input, target, weight=None, size_average=None, reduce=None, reduction='mean'", "out=None"),
+    "binary_cross_entropy_with_logits": (
+        "input, target, weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None",
+        "out=None",
+    ),
+    "multilabel_soft_margin_loss": (
+        "input, target, weight=None, size_average=None, reduce=None, reduction='mean'",
+        "out=None",
+    ),
+    "soft_margin_loss": ("input, target, size_average=None, reduce=None, reduction='mean'", "out=None"),
+    "sigmoid_focal_loss": ("inputs, targets, alpha=0.25, gamma=2, reduction='none'", "out=None"),
+    "mse_loss": ("input, target, size_average=None, reduce=None, reduction='mean', weight=None", "out=None"),
+    "l1_loss": ("input, target, size_average=None, reduce=None, reduction='mean', weight=None", "out=None"),
+    "smooth_l1_loss": ("input, target, size_average=None, reduce=None, reduction='mean', beta=1.0", "out=None"),
+    "huber_loss": ("input, target, reduction='mean', delta=1.0, weight=None", "out=None"),
+    "kl_div": ("input, target, size_average=None, reduce=None, reduction='mean', log_target=False", "out=None"),
+    "gaussian_nll_loss": ("input, target, var, full=False, eps=1e-06, reduction='mean'", "out=None"),
+    "poisson_nll_loss": (
+        "input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction='mean'",
+        "out=None",
+    ),
+    "multi_margin_loss": (
+        "input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean'",
+        "out=None",
+    ),
+    "multilabel_margin_loss": ("input, target, size_average=None, reduce=None, reduction='mean'", "out=None"),
+    "hinge_embedding_loss": ("input, target, margin=1.0, size_average=None, reduce=None, reduction='mean'", "out=None"),
+    "softmin": ("input, dim=None, _stacklevel=3, dtype=None", "out=None"),
+    "logsigmoid": ("input", "out=None"),
+    "sigmoid": ("input", "out=None"),
     "softmax": ("input, dim=None, _stacklevel=3, dtype=None", "out=None"),
     "log_softmax": ("input, dim=None, _stacklevel=3, dtype=None", "out=None"),
     "one_hot": ("tensor, num_classes=-1", ""),
@@ -28,12 +58,38 @@ CLASSES = {
     "NLLLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'",
     "Softmax": "dim=None",
     "LogSoftmax": "dim=None",
+    "BCELoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
+    "BCEWithLogitsLoss": "weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None",
+    "MultiLabelSoftMarginLoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
+    "SoftMarginLoss": "size_average=None, reduce=None, reduction='mean'",
+    "MSELoss": "size_average=None, reduce=None, reduction='mean'",
+    "L1Loss": "size_average=None, reduce=None, reduction='mean'",
+    "SmoothL1Loss": "size_average=None, reduce=None, reduction='mean', beta=1.0",
+    "HuberLoss": "reduction='mean', delta=1.0",
+    "KLDivLoss": "size_average=None, reduce=None, reduction='mean', log_target=False",
+    "GaussianNLLLoss": "",
+    "PoissonNLLLoss": "log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction='mean'",
+    "MultiMarginLoss": "p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean'",
+    "MultiLabelMarginLoss": "size_average=None, reduce=None, reduction='mean'",
+    "HingeEmbeddingLoss": "margin=1.0, size_average=None, reduce=None, reduction='mean'",
+    "Softmin": "dim=None",
+    "Softmax2d": "",
+    "LogSigmoid": "",
+    "Sigmoid": "",
     "LabelSmoothingLoss": "smoothing=0.05, dim=-1",
 }
+KEYWORD_ONLY = {"GaussianNLLLoss": "full=False, eps=1e-06, reduction='mean'"}  # of a constructor
 # Written in C++ in torch: inspect cannot see their parameters there.
-OPAQUE_IN_TORCH = {"one_hot", "logsumexp"}
+OPAQUE_IN_TORCH = {"one_hot", "logsumexp", "logsigmoid"}
+IN_TORCHVISION = {"sigmoid_focal_loss"}
 NOT_IN_TORCH = {"LabelSmoothingLoss"}
-CALLS = {"CrossEntropyLoss": "input, target", "NLLLoss": "input, target", "LabelSmoothingLoss": "input, target"}
+ACTIVATIONS = {"Softmax", "LogSoftmax", "Softmin", "Softmax2d", "LogSigmoid", "Sigmoid"}
+CALLS = {
+    **{name: "input, target" for name in CLASSES},
+    **{name: "input" for name in ACTIVATIONS},
+    "GaussianNLLLoss": "input, target, var",
+    "PoissonNLLLoss": "log_input, target",
+}
 
 
 def parameters(function, keyword_only=False):
@@ -61,15 +117,15 @@ def test_functions_have_the_parameters_of_torch_and_their_own(name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_classes_have_the_parameters_of_torch(name):
     assert parameters(getattr(nn, name)) == CLASSES[name]
-    assert parameters(getattr(nn, name), keyword_only=True) == ""
+    assert parameters(getattr(nn, name), keyword_only=True) == KEYWORD_ONLY.get(name, "")
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_calls_of_objects_have_the_parameters_of_torch(name):
-    assert parameters(getattr(nn, name)()) == CALLS.get(name, "input")
+    assert parameters(getattr(nn, name)()) == CALLS[name]
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - OPAQUE_IN_TORCH))
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - OPAQUE_IN_TORCH - IN_TORCHVISION))
 def test_the_table_of_functions_is_torch_s(torch, name):
     assert parameters(getattr(torch.nn.functional, name)) == FUNCTIONS[name][0]
 
@@ -84,8 +140,10 @@ def test_functions_that_are_opaque_in_torch_are_documented_so(torch, name):
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - NOT_IN_TORCH))
 def test_the_table_of_classes_is_torch_s(torch, name):
-    assert parameters(getattr(torch.nn, name)) == CLASSES[name]
-    assert parameters(getattr(torch.nn, name).forward).removeprefix("self, ") == CALLS.get(name, "input")
+    if CLASSES[name] or name in KEYWORD_ONLY:  # else torch's own is (*args, **kwargs), of a Module
+        assert parameters(getattr(torch.nn, name)) == CLASSES[name]
+        assert parameters(getattr(torch.nn, name), keyword_only=True) == KEYWORD_ONLY.get(name, "")
+    assert parameters(getattr(torch.nn, name).forward).removeprefix("self, ") == CALLS[name]
 
 
 def test_autodiff_has_the_signatures_of_jax():

@@ -1,4 +1,4 @@
-"""exp and log1p of the kernels against float64 and long double: a walk through the bit patterns, so that every exponent
+"""exp, log1p and log of the kernels against float64 and long double: a walk through the bit patterns, so that every exponent
 is met. `make exhaustive` looks at every float32; this is its quick slice."""
 
 import numpy as np
@@ -6,7 +6,11 @@ import pytest
 
 from crossent import _kernels, _runtime
 
-FUNCTIONS = {"exp": (_kernels.map_exp, np.exp), "log1p": (_kernels.map_log1p, np.log1p)}
+FUNCTIONS = {
+    "exp": (_kernels.map_exp, np.exp),
+    "log1p": (_kernels.map_log1p, np.log1p),
+    "log": (_kernels.map_log, np.log),
+}
 # The same figure as in csrc/kernels/vec_math.h.
 MAX_ULP = 1.0
 
@@ -43,25 +47,39 @@ def ulp(got, exact):
 
 @pytest.mark.parametrize(
     ("name", "low", "high"),
-    [("exp", -0.0, -110.0), ("exp", 0.0, 90.0), ("log1p", 0.0, np.finfo(np.float32).max)],
-    ids=["exp of negative numbers", "exp of positive numbers", "log1p"],
+    [
+        ("exp", -0.0, -110.0),
+        ("exp", 0.0, 90.0),
+        ("log1p", 0.0, np.finfo(np.float32).max),
+        ("log1p", -0.0, -1.0),
+        ("log", 0.0, np.finfo(np.float32).max),
+        ("log", 0.5, 2.0),
+    ],
+    ids=["exp of negative numbers", "exp of positive numbers", "log1p", "log1p below 0", "log", "log near 1"],
 )
 def test_float32_is_within_one_ulp(name, low, high):
     values = walk(np.float32, low, high, 200_000)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
         exact = FUNCTIONS[name][1](values.astype(np.float64))
         assert ulp(computed(name, values), exact) <= MAX_ULP
 
 
 @pytest.mark.parametrize(
     ("name", "low", "high"),
-    [("exp", -0.0, -750.0), ("exp", 0.0, 711.0), ("log1p", 0.0, np.finfo(np.float64).max)],
-    ids=["exp of negative numbers", "exp of positive numbers", "log1p"],
+    [
+        ("exp", -0.0, -750.0),
+        ("exp", 0.0, 711.0),
+        ("log1p", 0.0, np.finfo(np.float64).max),
+        ("log1p", -0.0, -1.0),
+        ("log", 0.0, np.finfo(np.float64).max),
+        ("log", 0.5, 2.0),
+    ],
+    ids=["exp of negative numbers", "exp of positive numbers", "log1p", "log1p below 0", "log", "log near 1"],
 )
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="no long double that is wider than float64")
 def test_float64_is_within_one_ulp(isa, name, low, high):
     values = walk(np.float64, low, high, 100_000)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
         exact = FUNCTIONS[name][1](values.astype(np.longdouble))
         # The scalar twin has no fused operation in float64: half a ULP more.
         assert ulp(computed(name, values), exact) <= MAX_ULP + 0.5 * (isa == "scalar")
@@ -73,6 +91,10 @@ def test_special_values(dtype):
     assert np.array_equal(computed("exp", values), np.array([1, 1, 0, np.inf, np.nan], dtype), equal_nan=True)
     values = np.array([0.0, np.inf, np.nan, np.finfo(dtype).smallest_subnormal], dtype)
     assert np.array_equal(computed("log1p", values), values, equal_nan=True)
+    assert computed("log1p", np.array([-1], dtype))[0] == -np.inf
+    values = np.array([0.0, -0.0, 1.0, np.inf, np.nan, -1.0, -np.inf, -np.finfo(dtype).smallest_subnormal], dtype)
+    expected = np.array([-np.inf, -np.inf, 0, np.inf, np.nan, np.nan, np.nan, np.nan], dtype)
+    assert np.array_equal(computed("log", values), expected, equal_nan=True)
 
 
 @pytest.mark.parametrize("length", range(70))

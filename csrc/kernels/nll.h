@@ -3,8 +3,8 @@
 
 /* value = -w_y x_y,  gradient = -k w_y [c = y], for positions first .. first + count of (outer, inner) */
 SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, size_t count) {
-    const real *x = job->input, *weight = job->weight;
-    real *const values = job->values, *const gradient = job->output;
+    const real *weight = job->weight;
+    real *const values = job->values;
     struct double_sum sum = {0, 0};
     for (size_t position = first; position < first + count; position++) {
         const size_t outer = position / job->inner, inner = position % job->inner;
@@ -12,12 +12,14 @@ SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, 
         size_t t;
         const int live = read_target(job, position, &t);
         const real w = live && weight ? weight[t] : 1;
-        const real value = live ? -(w * x[start + t * job->inner]) : 0;
+        real one;
+        const real value = live ? -(w * *fetch(&job->input, start + t * job->inner, 1, &one)) : 0;
         if (values) values[position] = value;
         add_to(&sum, (double)value);
         if (job->kind == CROSSENT_NO_OUTPUT) continue;
-        for (size_t c = 0; c < job->classes; c++) gradient[start + c * job->inner] = 0;
-        if (live) gradient[start + t * job->inner] = -(w * gradient_factor(job, position));
+        for (size_t c = 0; c < job->classes; c++) put_zeros(&job->output, start + c * job->inner, 1);
+        one = live ? -(w * gradient_factor(job, position)) : 0;
+        if (live) put(&job->output, start + t * job->inner, 1, &one);
     }
     return value_of(sum);
 }

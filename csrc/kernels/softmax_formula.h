@@ -7,11 +7,7 @@
    so that sum e^(x_c - m) = 1 + rest and -log p_c = (m - x_c) + log1p(rest): a sum of two terms that are not negative, in
    which nothing cancels, down to losses of 1e-38.
    Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax functions, 2021, algorithm 4.1. */
-#include <math.h>
-
-#include "../crossent.h"
 #include "../double_sum.h"
-#include "vec_math.h"
 
 /* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m,
    which is known as unit + unit_low: all terms share its error.
@@ -52,7 +48,7 @@ enum spread {
 };
 
 SIMD enum spread spread_of(const struct crossent_softmax_job *job) {
-    if (job->probabilities) return job->weight ? WEIGHTED_PROBABILITIES : PROBABILITIES;
+    if (job->probabilities.data) return job->weight ? WEIGHTED_PROBABILITIES : PROBABILITIES;
     if (job->target && job->label_smoothing != 0) return job->weight ? WEIGHTS : UNIFORM;
     return NO_SPREAD;
 }

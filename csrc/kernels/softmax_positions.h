@@ -141,7 +141,7 @@ SIMD vec finish_positions(const struct crossent_softmax_job *job, const struct t
     state.u = v_load(targets.u);
     state.v = v_set(spread_factor(job, spread));
     state.k = v_load(targets.k);
-    const int has_target = job->target || job->probabilities;
+    const int has_target = job->target || job->probabilities.data;
     const struct row_finish done = has_target ? finish_row(state, &scale) : finish_without_target(state);
     if (kind != CROSSENT_NO_OUTPUT) write_positions(job, tile, v, n, spread, kind, max, &scale, &done, &targets);
     const vec value = v_select(v_unequal(v_load(targets.live), v_set(0)), done.value, v_set(0));
@@ -169,33 +169,77 @@ SIMD void transpose_back(const real *tile, size_t classes, size_t count, real *r
 typedef vec (*position_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t position,
                                  vec max);
 
+/* One tile of positions: where it is, or in scratch. */
+struct positions_at {
+    size_t start, positions; /* the index of class 0 at the first position; how many there are */
+};
+
+SIMD struct tile tile_in_place(const struct crossent_softmax_job *job, struct positions_at at) {
+    return (struct tile){
+        .x = (const real *)job->input.data + at.start,
+        .probabilities = job->probabilities.data ? (const real *)job->probabilities.data + at.start : NULL,
+        .output = job->output.data ? (real *)job->output.data + at.start : NULL,
+        .stride = job->inner,
+        .positions = at.positions,
+    };
+}
+
+/* Rows of few classes, transposed; `rows` is room for them. */
+SIMD struct tile transposed_tile(const struct crossent_softmax_job *job, struct positions_at at, real *logits,
+                                 real *probabilities, real *rows) {
+    const size_t classes = job->classes, size = at.positions * classes;
+    transpose_rows(fetch(&job->input, at.start, size, rows), classes, at.positions, logits);
+    if (job->probabilities.data)
+        transpose_rows(fetch(&job->probabilities, at.start, size, rows), classes, at.positions, probabilities);
+    return (struct tile){logits, probabilities, logits, TILE * LANES, at.positions};
+}
+SIMD void put_transposed(const struct crossent_softmax_job *job, struct positions_at at, const real *logits, real *rows) {
+    real *const output = place(&job->output, at.start, rows);
+    transpose_back(logits, job->classes, at.positions, output);
+    put(&job->output, at.start, at.positions * job->classes, output);
+}
+
+/* Positions that are not reals side by side. */
+SIMD struct tile copied_tile(const struct crossent_softmax_job *job, struct positions_at at, real *logits) {
+    const size_t step = TILE * LANES;
+    real *const probabilities = logits + job->classes * step;
+    for (size_t c = 0; c < job->classes; c++) {
+        copy_to(logits + c * step, &job->input, at.start + c * job->inner, at.positions);
+        if (job->probabilities.data)
+            copy_to(probabilities + c * step, &job->probabilities, at.start + c * job->inner, at.positions);
+    }
+    return (struct tile){logits, probabilities, logits, step, at.positions};
+}
+SIMD void put_copied(const struct crossent_softmax_job *job, struct positions_at at, const real *logits) {
+    for (size_t c = 0; c < job->classes; c++)
+        put(&job->output, at.start + c * job->inner, at.positions, logits + c * TILE * LANES);
+}
+
+SIMD size_t position_scratch_size(const struct crossent_softmax_job *job) {
+    if (job->inner == 1 || is_direct_job(job)) return 0;
+    return job->classes * TILE * LANES * (job->probabilities.data ? 2 : 1) * sizeof(real);
+}
+
 SIMD double softmax_positions(position_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
-                              size_t count) {
-    real logits[NARROW * TILE * LANES], probabilities[NARROW * TILE * LANES];
-    const size_t classes = job->classes, narrow = job->inner == 1, step = TILE * LANES;
-    const size_t start = outer * classes * job->inner;
+                              size_t count, real *scratch) {
+    real logits[NARROW * TILE * LANES], probabilities[NARROW * TILE * LANES], rows[NARROW * TILE * LANES];
+    const size_t classes = job->classes, step = TILE * LANES;
+    const int narrow_rows = job->inner == 1, has_output = job->kind != CROSSENT_NO_OUTPUT;
     wide sum = wide_zero();
     for (size_t done = 0; done < count; done += step) {
-        const size_t at = start + (first + done) * (narrow ? classes : 1),
-                     positions = count - done < step ? count - done : step;
-        struct tile tile = {
-            .x = (const real *)job->input + at,
-            .probabilities = job->probabilities ? (const real *)job->probabilities + at : NULL,
-            .output = job->output ? (real *)job->output + at : NULL,
-            .stride = job->inner,
-            .positions = positions,
+        const struct positions_at at = {
+            .start = outer * classes * job->inner + (first + done) * (narrow_rows ? classes : 1),
+            .positions = count - done < step ? count - done : step,
         };
-        real *const rows_out = tile.output;
-        if (narrow) {
-            transpose_rows(tile.x, classes, positions, logits);
-            if (tile.probabilities) transpose_rows(tile.probabilities, classes, positions, probabilities);
-            tile = (struct tile){logits, probabilities, logits, step, positions};
-        }
+        const struct tile tile = narrow_rows ? transposed_tile(job, at, logits, probabilities, rows)
+                                 : scratch   ? copied_tile(job, at, scratch)
+                                             : tile_in_place(job, at);
         vec max[TILE];
         tile_max(&tile, classes, max);
-        for (size_t v = 0; v * LANES < positions; v++)
+        for (size_t v = 0; v * LANES < at.positions; v++)
             sum = wide_add(sum, finish(job, &tile, v, outer * job->inner + first + done + v * LANES, max[v]));
-        if (narrow && job->kind != CROSSENT_NO_OUTPUT) transpose_back(logits, classes, positions, rows_out);
+        if (narrow_rows && has_output) put_transposed(job, at, logits, rows);
+        if (!narrow_rows && scratch && has_output) put_copied(job, at, scratch);
     }
     return wide_sum(sum);
 }

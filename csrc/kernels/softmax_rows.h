@@ -9,7 +9,7 @@ enum {
     GROUP = 1024, /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
 };
 
-/* One row of a job: where it is, and what its coefficients b are made of. */
+/* One block of a row of a job: its columns, and what its coefficients b are made of. */
 struct row_view {
     const real *x, *probabilities, *weight;
     real *output;
@@ -18,20 +18,56 @@ struct row_view {
     enum crossent_output kind;
 };
 
-SIMD struct row_view view_row(const struct crossent_softmax_job *job, size_t row, enum spread spread,
-                              enum crossent_output kind) {
-    const size_t start = row * job->classes;
+/* Room for the blocks that cannot be worked on where they are; all NULL where every block can. A group's rows have an output
+   each, `classes` behind the other. */
+struct row_scratch {
+    double *maxima;
+    real *x, *probabilities, *output;
+};
+
+SIMD size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
+SIMD size_t block_width(size_t classes, size_t block) {
+    const size_t left = classes - block * BLOCK;
+    return left < BLOCK ? left : BLOCK;
+}
+
+SIMD int is_direct_job(const struct crossent_softmax_job *job) {
+    return is_direct(&job->input) && (!job->probabilities.data || is_direct(&job->probabilities)) &&
+           (job->kind == CROSSENT_NO_OUTPUT || job->output.dtype == REAL);
+}
+
+SIMD size_t row_scratch_size(const struct crossent_softmax_job *job) {
+    const size_t outputs = job->classes <= GROUP ? LANES * job->classes : BLOCK, blocks = block_count(job->classes);
+    return (blocks > 1 ? blocks * sizeof(double) : 0) + (is_direct_job(job) ? 0 : (2 * BLOCK + outputs) * sizeof(real));
+}
+
+SIMD struct row_scratch row_scratch_in(const struct crossent_softmax_job *job, void *memory) {
+    double *const maxima = memory;
+    const size_t blocks = block_count(job->classes);
+    if (is_direct_job(job)) return (struct row_scratch){.maxima = maxima};
+    real *const rest = (real *)(void *)(maxima + (blocks > 1 ? blocks : 0));
+    return (struct row_scratch){maxima, rest, rest + BLOCK, rest + 2 * BLOCK};
+}
+
+/* The block without its logits: `slot` counts the rows of a group. */
+SIMD struct row_view view_block(const struct crossent_softmax_job *job, size_t row, size_t block, enum spread spread,
+                                enum crossent_output kind, const struct row_scratch *scratch, size_t slot) {
+    const size_t first = block * BLOCK, width = block_width(job->classes, block), start = row * job->classes + first;
     const double eps = job->label_smoothing;
     return (struct row_view){
-        .x = (const real *)job->input + start,
-        .probabilities = spread >= PROBABILITIES ? (const real *)job->probabilities + start : NULL,
-        .weight = job->weight,
-        .output = kind == CROSSENT_NO_OUTPUT ? NULL : (real *)job->output + start,
+        .probabilities = spread >= PROBABILITIES ? fetch(&job->probabilities, start, width, scratch->probabilities) : NULL,
+        .weight = spread == WEIGHTS || spread == WEIGHTED_PROBABILITIES ? (const real *)job->weight + first : NULL,
+        .output = kind == CROSSENT_NO_OUTPUT ? NULL : place(&job->output, start, scratch->output + slot * job->classes),
         .slope = v_set((real)(1.0 - eps)),
         .offset = v_set((real)(eps / (double)job->classes)),
         .spread = spread,
         .kind = kind,
     };
+}
+
+SIMD const real *logits_of(const struct crossent_softmax_job *job, size_t row, size_t block,
+                           const struct row_scratch *scratch) {
+    return fetch(&job->input, row * job->classes + block * BLOCK, block_width(job->classes, block), scratch->x);
 }
 
 /* b of the n columns from c on; anything behind them */
@@ -92,9 +128,9 @@ SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max,
     return m_count(below);
 }
 
-/* The sums of n columns from c on, measured from their own maximum; e^(x - m) unit goes to the output for a gradient. */
-SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, size_t n) {
-    const real highest = run_max(row->x + c, n);
+/* The sums of a block's n columns, measured from their own maximum; e^(x - m) unit goes to the output for a gradient. */
+SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
+    const real highest = run_max(row->x, n);
     const vec max = v_set(highest), origin = v_set((real)reference(highest)), zero = v_set(0);
     const struct scale scale = scale_of(max);
     struct lane_sums lanes[UNROLL] = {{zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
@@ -106,12 +142,12 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, si
         for (size_t s = 0; s < steps; s++, done += width)
 #pragma GCC unroll 4
             for (int i = 0; i < UNROLL; i++)
-                below += add_columns(row, c + done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i]);
+                below += add_columns(row, done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i]);
         flush(&total, lanes, UNROLL, row->spread);
     }
-    for (; n - done >= LANES; done += LANES) below += add_columns(row, c + done, LANES, max, origin, &scale, &lanes[0]);
+    for (; n - done >= LANES; done += LANES) below += add_columns(row, done, LANES, max, origin, &scale, &lanes[0]);
     if (done < n) {
-        below += add_columns(row, c + done, n - done, max, origin, &scale, &lanes[0]);
+        below += add_columns(row, done, n - done, max, origin, &scale, &lanes[0]);
         done += LANES;
     }
     flush(&total, lanes, 1, row->spread);
@@ -124,12 +160,12 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t c, si
     };
 }
 
-/* output = e exp_scale - spread_scale b, or x - m - log sum, for the n columns from c on */
-SIMD void write_run(const struct row_view *row, size_t c, size_t n, const struct crossent_row *done, double exp_scale) {
+/* output = e exp_scale - spread_scale b, or x - m - log sum, for a block's n columns */
+SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_row *done, double exp_scale) {
     const vec max = v_set((real)done->max), log_sum = v_set((real)done->log_sum);
     const vec scale = v_set((real)exp_scale), spread_scale = v_set((real)done->spread_scale);
-    for (const size_t end = c + n; c < end; c += LANES) {
-        const size_t left = end - c;
+    for (size_t c = 0; c < n; c += LANES) {
+        const size_t left = n - c;
         vec y;
         if (row->kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
@@ -180,7 +216,7 @@ SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_
         .v = v_set(spread_factor(job, spread)),
         .k = v_load(in->k),
     };
-    const int has_target = job->target || job->probabilities;
+    const int has_target = job->target || job->probabilities.data;
     const struct scale scale = scale_of(state.max);
     const struct row_finish f = has_target ? finish_row(state, &scale) : finish_without_target(state);
     v_store(out->value, f.value);
@@ -200,12 +236,6 @@ SIMD struct crossent_row result_of(const struct row_lanes *in, const struct row_
     };
 }
 
-SIMD size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
-SIMD size_t block_width(size_t classes, size_t block) {
-    const size_t left = classes - block * BLOCK;
-    return left < BLOCK ? left : BLOCK;
-}
-
 SIMD int is_live(const struct crossent_softmax_job *job, size_t row) {
     size_t t;
     return !job->target || read_target(job, row, &t);
@@ -213,60 +243,80 @@ SIMD int is_live(const struct crossent_softmax_job *job, size_t row) {
 
 /* First step: reduce one block of a row. The target's logit is taken now, for the output may be the input. */
 SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job, size_t row, size_t block, enum spread spread,
-                                          enum crossent_output kind) {
-    const struct row_view view = view_row(job, row, spread, kind);
+                                          enum crossent_output kind, const struct row_scratch *scratch, size_t slot) {
+    struct row_view view = view_block(job, row, block, spread, kind, scratch, slot);
+    view.x = logits_of(job, row, block, scratch);
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const int holds_target = job->target && read_target(job, row, &t) && t - first < width;
-    const double at_target = holds_target ? (double)view.x[t] : 0;
-    struct crossent_partial partial = reduce_run(&view, first, width);
+    const double at_target = holds_target ? (double)view.x[t - first] : 0;
+    struct crossent_partial partial = reduce_run(&view, width);
     partial.at_target = at_target;
     return partial;
 }
 
 /* Last step: the output of one block, and of the target's class if it is there. */
 SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max,
-                      const struct crossent_row *done, enum spread spread, enum crossent_output kind) {
-    const struct row_view view = view_row(job, row, spread, kind);
+                      const struct crossent_row *done, enum spread spread, enum crossent_output kind,
+                      const struct row_scratch *scratch, size_t slot) {
+    struct row_view view = view_block(job, row, block, spread, kind, scratch, slot);
+    if (kind == CROSSENT_LOG_SOFTMAX) view.x = logits_of(job, row, block, scratch);
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const double rescale = block_max == done->max ? 1.0 : exp(block_max - done->max);
     const double unit = kind == CROSSENT_GRADIENT ? (double)first_lane(scale_of(v_set((real)block_max)).unit) : 1.0;
-    write_run(&view, first, width, done, done->exp_scale * rescale / unit);
+    write_run(&view, width, done, done->exp_scale * rescale / unit);
     if (kind == CROSSENT_GRADIENT && job->target && read_target(job, row, &t) && t - first < width)
-        view.output[t] = (real)done->target_gradient;
+        view.output[t - first] = (real)done->target_gradient;
+    if (kind != CROSSENT_NO_OUTPUT) put(&job->output, row * job->classes + first, width, view.output);
 }
 
 /* The two steps, compiled for what a job asks; the middle one, finish_lanes, is the same for all. */
 struct row_kernels {
     enum spread spread;
-    struct crossent_partial (*reduce)(const struct crossent_softmax_job *job, size_t row, size_t block);
+    struct crossent_partial (*reduce)(const struct crossent_softmax_job *job, size_t row, size_t block,
+                                      const struct row_scratch *scratch, size_t slot);
     void (*write)(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max,
-                  const struct crossent_row *done);
+                  const struct crossent_row *done, const struct row_scratch *scratch, size_t slot);
 };
 
 /* Reduce the blocks of a row in order, merging as they come. */
 SIMD struct crossent_partial reduce_row(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t row,
-                                        double *maxima) {
-    struct crossent_partial whole = kernels->reduce(job, row, 0);
-    maxima[0] = whole.max;
+                                        const struct row_scratch *scratch, size_t slot) {
+    struct crossent_partial whole = kernels->reduce(job, row, 0, scratch, slot);
+    if (block_count(job->classes) > 1) scratch->maxima[0] = whole.max;
     for (size_t block = 1; block < block_count(job->classes); block++) {
-        const struct crossent_partial partial = kernels->reduce(job, row, block);
-        maxima[block] = partial.max;
+        const struct crossent_partial partial = kernels->reduce(job, row, block, scratch, slot);
+        scratch->maxima[block] = partial.max;
         whole = merge_partials(whole, partial);
     }
     return whole;
 }
 
+/* The output of one block of several. Where it goes through scratch, other blocks' e^(x - m) are there now: they are made
+   again, to the same bits. */
+SIMD void write_one_of_blocks(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t row,
+                              size_t block, double block_max, const struct crossent_row *done,
+                              const struct row_scratch *scratch) {
+    if (job->kind == CROSSENT_GRADIENT && job->output.dtype != REAL) kernels->reduce(job, row, block, scratch, 0);
+    kernels->write(job, row, block, block_max, done, scratch, 0);
+}
+
 SIMD void write_row(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t row, int live,
-                    const double *maxima, const struct crossent_row *done) {
-    for (size_t block = 0; live && block < block_count(job->classes); block++)
-        kernels->write(job, row, block, block_count(job->classes) > 1 ? maxima[block] : done->max, done);
-    if (!live) memset((real *)job->output + row * job->classes, 0, job->classes * sizeof(real));
+                    const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) {
+    const size_t blocks = block_count(job->classes);
+    if (!live)
+        put_zeros(&job->output, row * job->classes, job->classes);
+    else if (blocks == 1)
+        kernels->write(job, row, 0, done->max, done, scratch, slot);
+    else
+        for (size_t block = 0; block < blocks; block++)
+            write_one_of_blocks(kernels, job, row, block, scratch->maxima[block], done, scratch);
 }
 
 SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t first, size_t count,
-                         double *maxima) {
+                         void *memory) {
+    const struct row_scratch scratch = row_scratch_in(job, memory);
     const size_t group = job->classes <= GROUP ? LANES : 1;
     struct double_sum sum = {0, 0};
     for (size_t start = first; start < first + count; start += group) {
@@ -277,7 +327,7 @@ SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossen
         for (size_t i = 0; i < rows; i++) {
             struct crossent_partial whole;
             live[i] = is_live(job, start + i);
-            if (live[i]) whole = reduce_row(kernels, job, start + i, maxima);
+            if (live[i]) whole = reduce_row(kernels, job, start + i, &scratch, i);
             set_lane(&lanes, i, job, start + i, live[i] ? &whole : NULL, kernels->spread);
         }
         finish_lanes(job, &lanes, &results, kernels->spread);
@@ -285,7 +335,7 @@ SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossen
             if (job->values) ((real *)job->values)[start + i] = results.value[i];
             add_to(&sum, (double)results.value[i]);
             const struct crossent_row done = result_of(&lanes, &results, i);
-            if (job->kind != CROSSENT_NO_OUTPUT) write_row(kernels, job, start + i, live[i], maxima, &done);
+            if (job->kind != CROSSENT_NO_OUTPUT) write_row(kernels, job, start + i, live[i], &done, &scratch, i);
         }
     }
     return value_of(sum);

@@ -1,9 +1,15 @@
 /* table.h -- every kernel of one target, compiled for each kind of coefficients, and the members of its table.
    Included behind a header of simd/ by the files of targets/; nothing else calls these functions by name. */
+#include <math.h>
+
+#include "arrays.h"
+#include "vec_math.h"
 #include "softmax_formula.h"
-#include "softmax_positions.h"
 #include "softmax_rows.h"
+#include "softmax_positions.h"
 #include "nll.h"
+#include "pointwise.h"
+#include "margin.h"
 
 /* X(spread, kind): a loop is compiled for each kind of coefficients and each output, so that none asks inside which it has.
    A log-softmax has no target, so no spread. */
@@ -18,13 +24,13 @@
     X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) X(WEIGHTED_PROBABILITIES, GRADIENT)
 
 #define DEFINE(spread, kind) \
-    static struct crossent_partial reduce_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, \
-                                                            size_t block) { \
-        return reduce_block(job, row, block, spread, CROSSENT_##kind); \
+    static struct crossent_partial reduce_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, \
+                                                            const struct row_scratch *scratch, size_t slot) { \
+        return reduce_block(job, row, block, spread, CROSSENT_##kind, scratch, slot); \
     } \
     static void write_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max, \
-                                        const struct crossent_row *done) { \
-        write_block(job, row, block, block_max, done, spread, CROSSENT_##kind); \
+                                        const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) { \
+        write_block(job, row, block, block_max, done, spread, CROSSENT_##kind, scratch, slot); \
     } \
     static vec finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, \
                                         size_t position, vec max) { \
@@ -45,17 +51,21 @@ static const struct row_kernels *row_kernels_of(const struct crossent_softmax_jo
     return &row_kernels[job->kind][spread_of(job)];
 }
 
-static double positions(const struct crossent_softmax_job *job, size_t outer, size_t first, size_t count) {
-    return softmax_positions(position_finishers[job->kind][spread_of(job)], job, outer, first, count);
+static double positions(const struct crossent_softmax_job *job, size_t outer, size_t first, size_t count, void *scratch) {
+    return softmax_positions(position_finishers[job->kind][spread_of(job)], job, outer, first, count, scratch);
 }
+static size_t positions_scratch(const struct crossent_softmax_job *job) { return position_scratch_size(job); }
 
-static double rows(const struct crossent_softmax_job *job, size_t first, size_t count, double *maxima) {
-    return softmax_rows(row_kernels_of(job), job, first, count, maxima);
+static double rows(const struct crossent_softmax_job *job, size_t first, size_t count, void *scratch) {
+    return softmax_rows(row_kernels_of(job), job, first, count, scratch);
 }
+static size_t rows_scratch(const struct crossent_softmax_job *job) { return row_scratch_size(job); }
 
-static void row_block(const struct crossent_softmax_job *job, size_t row, size_t block, struct crossent_partial *partial) {
+static void row_block(const struct crossent_softmax_job *job, size_t row, size_t block, struct crossent_partial *partial,
+                      void *memory) {
     const struct crossent_partial nothing = {0};
-    *partial = is_live(job, row) ? row_kernels_of(job)->reduce(job, row, block) : nothing;
+    const struct row_scratch scratch = row_scratch_in(job, memory);
+    *partial = is_live(job, row) ? row_kernels_of(job)->reduce(job, row, block, &scratch, 0) : nothing;
 }
 
 static double row_merge(const struct crossent_softmax_job *job, size_t row, const struct crossent_partial *partials,
@@ -72,12 +82,12 @@ static double row_merge(const struct crossent_softmax_job *job, size_t row, cons
 }
 
 static void row_output(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max,
-                       const struct crossent_row *finished) {
-    real *const output = (real *)job->output + row * job->classes + block * BLOCK;
+                       const struct crossent_row *finished, void *memory) {
+    const struct row_scratch scratch = row_scratch_in(job, memory);
     if (is_live(job, row))
-        row_kernels_of(job)->write(job, row, block, block_max, finished);
+        write_one_of_blocks(row_kernels_of(job), job, row, block, block_max, finished, &scratch);
     else
-        memset(output, 0, block_width(job->classes, block) * sizeof(real));
+        put_zeros(&job->output, row * job->classes + block * BLOCK, block_width(job->classes, block));
 }
 
 static double nll(const struct crossent_softmax_job *job, size_t first, size_t count) {
@@ -88,11 +98,75 @@ static double target_weight(const struct crossent_softmax_job *job, size_t first
     return sum_target_weight(job, first, count, bad);
 }
 
+/* X(loss, derivative): what there is of each loss. */
+#define EACH_VALUE(X) CROSSENT_EACH_POINTWISE(X)
+#define EACH_DERIVATIVE(X) \
+    X(mse_loss, BY_INPUT) \
+    X(mse_loss, BY_TARGET) \
+    X(l1_loss, BY_INPUT) \
+    X(l1_loss, BY_TARGET) \
+    X(smooth_l1_loss, BY_INPUT) \
+    X(smooth_l1_loss, BY_TARGET) \
+    X(huber_loss, BY_INPUT) \
+    X(huber_loss, BY_TARGET) \
+    X(binary_cross_entropy, BY_INPUT) \
+    X(binary_cross_entropy, BY_TARGET) \
+    X(binary_cross_entropy_with_logits, BY_INPUT) \
+    X(binary_cross_entropy_with_logits, BY_TARGET) \
+    X(kl_div, BY_INPUT) \
+    X(kl_div, BY_TARGET) \
+    X(kl_div_log_target, BY_INPUT) \
+    X(kl_div_log_target, BY_TARGET) \
+    X(soft_margin_loss, BY_INPUT) \
+    X(hinge_embedding_loss, BY_INPUT) \
+    X(gaussian_nll_loss, BY_INPUT) \
+    X(gaussian_nll_loss, BY_TARGET) \
+    X(gaussian_nll_loss, BY_EXTRA) \
+    X(poisson_nll_loss, BY_INPUT) \
+    X(poisson_nll_loss, BY_TARGET) \
+    X(poisson_nll_loss_log_input, BY_INPUT) \
+    X(poisson_nll_loss_log_input, BY_TARGET) \
+    X(sigmoid_focal_loss, BY_INPUT) \
+    X(sigmoid_focal_loss, BY_TARGET) \
+    X(logsigmoid, BY_INPUT) \
+    X(sigmoid, BY_INPUT)
+
+#define POINTWISE_KERNEL(loss, derivative) \
+    static double loss##_##derivative(const struct crossent_pointwise_job *job, size_t first, size_t count, real *scratch) { \
+        return pointwise_run(job, first, count, scratch, loss, CROSSENT_##derivative); \
+    }
+#define POINTWISE_VALUE(loss) POINTWISE_KERNEL(loss, NO_DERIVATIVE)
+EACH_VALUE(POINTWISE_VALUE)
+EACH_DERIVATIVE(POINTWISE_KERNEL)
+#undef POINTWISE_VALUE
+#undef POINTWISE_KERNEL
+
+#define POINTWISE_ENTRY(loss, derivative) [CROSSENT_##loss][CROSSENT_##derivative] = loss##_##derivative,
+#define POINTWISE_VALUE(loss) POINTWISE_ENTRY(loss, NO_DERIVATIVE)
+static const pointwise_kernel pointwise_kernels[CROSSENT_POINTWISE_LOSSES][CROSSENT_DERIVATIVES] = {
+    EACH_VALUE(POINTWISE_VALUE) EACH_DERIVATIVE(POINTWISE_ENTRY)};
+#undef POINTWISE_VALUE
+#undef POINTWISE_ENTRY
+
+static double pointwise(const struct crossent_pointwise_job *job, size_t first, size_t count, void *scratch) {
+    return pointwise_groups(pointwise_kernels[job->loss][job->derivative], job, first, count, scratch);
+}
+static size_t pointwise_scratch(const struct crossent_pointwise_job *job) { return pointwise_scratch_size(job); }
+static size_t outside(const struct crossent_view *view, double low, double high, size_t first, size_t count, void *scratch) {
+    return first_outside(view, low, high, first, count, scratch);
+}
+
+static double margin(const struct crossent_margin_job *job, size_t first, size_t count, void *scratch) {
+    return margin_rows(job, first, count, scratch);
+}
+static size_t margin_scratch(const struct crossent_margin_job *job) { return margin_scratch_size(job); }
+
 SIMD void map_vectors(const real *in, real *out, size_t n, vec (*f)(vec)) {
     for (size_t i = 0; i < n; i += LANES) v_store_first(out + i, f(v_load_first(in + i, n - i, v_set(0))), n - i);
 }
 static void exp_values(const void *in, void *out, size_t n) { map_vectors(in, out, n, v_exp); }
 static void log1p_values(const void *in, void *out, size_t n) { map_vectors(in, out, n, v_log1p); }
+static void log_values(const void *in, void *out, size_t n) { map_vectors(in, out, n, v_log); }
 
 #define TABLE(name) \
     { \
@@ -100,12 +174,20 @@ static void log1p_values(const void *in, void *out, size_t n) { map_vectors(in, 
         .block = BLOCK, \
         .narrow = NARROW, \
         .positions = positions, \
+        .positions_scratch = positions_scratch, \
         .rows = rows, \
+        .rows_scratch = rows_scratch, \
         .row_block = row_block, \
         .row_merge = row_merge, \
         .row_output = row_output, \
         .nll = nll, \
         .target_weight = target_weight, \
+        .pointwise = pointwise, \
+        .pointwise_scratch = pointwise_scratch, \
+        .outside = outside, \
+        .margin = margin, \
+        .margin_scratch = margin_scratch, \
         .exp = exp_values, \
         .log1p = log1p_values, \
+        .log = log_values, \
     }

@@ -1,11 +1,12 @@
-/* vec_math.h -- exp and log1p of a vector, written once in the verbs of simd/; their constants are in simd/float32.h and
-   simd/float64.h, fitted by tools/fit_vec_math.py. Called by the softmax formulas and, one by one, by the tests.
+/* vec_math.h -- exp, log1p and log of a vector, written once in the verbs of simd/; their constants are in simd/float32.h and
+   simd/float64.h, fitted by tools/fit_vec_math.py. Called by the formulas and, one by one, by the tests.
 
    | function           | domain             | max error              | special values                                     |
    | v_exp              | all                | 1 ULP, subnormals too  | e^-inf = 0, e^inf = inf, e^nan = nan, e^0 = 1       |
    | v_exp_reduced      | abs(x) < 1024, nan | 0.3 ULP, high and low  | nan gives nan                                       |
    | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
-   | v_log1p            | x >= 0, inf, nan   | 1 ULP                  | log1p(0) = 0, log1p(inf) = inf, log1p(nan) = nan    | */
+   | v_log1p            | x >= -1, nan       | 1 ULP                  | log1p(0) = 0, of -1 -inf, of inf inf, of nan nan    |
+   | v_log              | all                | 1 ULP                  | log 0 = -inf, of less nan, log 1 = 0, of inf inf    | */
 
 #include <math.h>
 
@@ -47,15 +48,33 @@ SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
 
 SIMD vec v_exp(vec x) { return v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_set(0), v_set(EXP_LOWEST)); }
 
-/* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f).
-   f comes from x, not from the rounded 1 + x, so that no bit of a small x is lost. */
-SIMD vec v_log1p(vec x) {
-    const vec one = v_set(1);
-    const vec k = v_add(v_exponent(v_mul(v_add(one, x), v_set((real)(2.0 / 3.0)))), one);
-    const vec scale = v_scale_by_pow2(one, v_sub(v_set(0), k));
-    const vec f = v_mul_add(x, scale, v_sub(scale, one));
+/* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f). What k LN2_HIGH + f rounds away is kept: it can be half of
+   a unit of a result that is smaller than either. */
+SIMD vec log_of_parts(vec k, vec f) {
     const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
-    const vec tail = v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW)));
-    const vec log = v_mul_add(k, v_set(LN2_HIGH), v_add(f, tail));
-    return v_select(v_equal(x, v_set(INFINITY)), x, log);
+    const vec high = v_mul(k, v_set(LN2_HIGH)), sum = v_add(high, f), lost = v_sub(f, v_sub(sum, high));
+    return v_add(sum, v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost));
+}
+
+/* the k of x = 2^k (1 + f), for x >= SMALLEST_LOG */
+SIMD vec log_exponent(vec x) { return v_add(v_exponent(v_mul(x, v_set((real)(2.0 / 3.0)))), v_set(1)); }
+
+/* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f); f comes from x, not from the rounded 1 + x, so that no bit is lost. */
+SIMD vec v_log1p(vec x) {
+    const vec one = v_set(1), sum = v_add(one, x), k = log_exponent(sum);
+    const vec scale = v_scale_by_pow2(one, v_sub(v_set(0), k));
+    const vec log = log_of_parts(k, v_mul_add(x, scale, v_sub(scale, one)));
+    const vec finite = v_select(v_equal(x, v_set(INFINITY)), x, log);
+    return v_select(v_equal(sum, v_set(0)), v_set(-INFINITY), finite);
+}
+
+SIMD vec v_log(vec x) {
+    const vec zero = v_set(0), one = v_set(1);
+    const mask normal = v_not_less(x, v_set(SMALLEST_LOG));
+    const vec lifted = v_select(normal, x, v_mul(x, v_set(LOG_LIFT)));
+    const vec k = log_exponent(lifted), scale = v_scale_by_pow2(one, v_sub(zero, k));
+    const vec f = v_mul_add(lifted, scale, v_sub(zero, one));
+    const vec log = log_of_parts(v_sub(k, v_select(normal, zero, v_set(LOG_LIFT_EXPONENT))), f);
+    const vec finite = v_select(v_not_less(x, v_set(INFINITY)), x, log); /* inf and nan are their own logarithms */
+    return v_select(v_not_less(zero, x), v_select(v_equal(x, zero), v_set(-INFINITY), v_add(x, v_set(NAN))), finite);
 }

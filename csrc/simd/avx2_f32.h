@@ -3,7 +3,7 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
-#define TARGET_ISA "avx2,fma"
+#define TARGET_ISA "avx2,fma,f16c"
 #include "target_begin.h"
 
 #include <immintrin.h>
@@ -40,6 +40,32 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         _mm256_maskstore_ps(p, _mm256_castps_si256(m_first(n)), a);
 }
 
+/* AVX2 masks no 16-bit elements: a rest goes through a small array. */
+SIMD __m128i load_16_bits(const uint16_t *p, size_t n) {
+    uint16_t lanes[LANES] = {0};
+    if (n >= LANES) return _mm_loadu_si128((const __m128i *)p);
+    memcpy(lanes, p, n * sizeof *p);
+    return _mm_loadu_si128((const __m128i *)lanes);
+}
+SIMD void store_16_bits(uint16_t *p, __m128i a, size_t n) {
+    uint16_t lanes[LANES];
+    _mm_storeu_si128((__m128i *)lanes, a);
+    memcpy(p, lanes, (n < LANES ? n : LANES) * sizeof *p);
+}
+SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm256_cvtph_ps(load_16_bits(p, n)); }
+SIMD void v_store_f16(uint16_t *p, vec a, size_t n) { store_16_bits(p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT), n); }
+SIMD vec v_load_bf16(const uint16_t *p, size_t n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16_bits(p, n)), 16));
+}
+SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
+    const __m256i bits = _mm256_castps_si256(a), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const vec rounded = _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))));
+    const vec quiet = _mm256_or_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000))); /* a nan must stay one */
+    const __m256i kept = _mm256_castps_si256(v_select(_mm256_cmp_ps(a, a, _CMP_UNORD_Q), quiet, rounded));
+    const __m256i high = _mm256_srli_epi32(kept, 16);
+    store_16_bits(p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)), n);
+}
+
 SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     const __m256i offsets = _mm256_mullo_epi32(lane_numbers(), _mm256_set1_epi32((int)stride));
     return _mm256_mask_i32gather_ps(fill, p, offsets, m_first(n), sizeof(real));
@@ -55,6 +81,7 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+SIMD vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }

@@ -3,7 +3,7 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
-#define TARGET_ISA "avx2,fma"
+#define TARGET_ISA "avx2,fma,f16c"
 #include "target_begin.h"
 
 #include <immintrin.h>
@@ -36,6 +36,7 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         _mm256_maskstore_pd(p, _mm256_castpd_si256(m_first(n)), a);
 }
 
+#include "half_by_lane.h"
 SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     const __m128i offsets = _mm_mullo_epi32(_mm_set_epi32(3, 2, 1, 0), _mm_set1_epi32((int)stride));
     return _mm256_mask_i32gather_pd(fill, p, offsets, m_first(n), sizeof(real));
@@ -51,6 +52,7 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm256_fnmadd_pd(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm256_min_pd(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
+SIMD vec v_abs(vec a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }

@@ -33,6 +33,21 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         _mm512_mask_storeu_ps(p, m_first(n), a);
 }
 
+SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m_first(n), p)); }
+SIMD void v_store_f16(uint16_t *p, vec a, size_t n) {
+    _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+SIMD vec v_load_bf16(const uint16_t *p, size_t n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m_first(n), p)), 16));
+}
+SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
+    const __m512i bits = _mm512_castps_si512(a), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000)); /* a nan must not be rounded to infinity */
+    const __m512i kept = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), rounded, quiet);
+    _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16)));
+}
+
 SIMD __m512i lane_offsets(size_t stride) {
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     return _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int)stride));
@@ -52,6 +67,7 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+SIMD vec v_abs(vec a) { return _mm512_abs_ps(a); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }

@@ -33,6 +33,7 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
 SIMD __m256i lane_offsets(size_t stride) {
     return _mm256_mullo_epi32(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32((int)stride));
 }
+#include "half_by_lane.h"
 SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     return _mm512_mask_i32gather_pd(fill, m_first(n), lane_offsets(stride), p, sizeof(real));
 }
@@ -48,6 +49,7 @@ SIMD vec v_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
 SIMD vec v_neg_mul_add(vec a, vec b, vec c) { return _mm512_fnmadd_pd(a, b, c); }
 SIMD vec v_min(vec a, vec b) { return _mm512_min_pd(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
+SIMD vec v_abs(vec a) { return _mm512_abs_pd(a); }
 
 SIMD mask v_equal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }

@@ -1,8 +1,10 @@
-/* float32: the type, its limits and the constants of its exp and log1p, for every simd/..._f32.h. */
+/* float32: the type, its limits and the constants of its exp and log, for every simd/..._f32.h. */
 #include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "half.h"
 
 #define SIMD static inline __attribute__((always_inline, unused))
 
@@ -22,7 +24,7 @@ SIMD void v_prefetch(const real *p) { __builtin_prefetch(p); }
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p23f;
 
-/* exp and log1p, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
+/* exp, log1p and log, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.715476p+0f;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n LN2_HIGH, fused, is exact for |n| < 2^12 */
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
@@ -31,6 +33,8 @@ static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
 /* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 7.0e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551ap-5f,
                                       0x1.1110f6p-7f, 0x1.6d110ap-10f, 0x1.a0f86cp-13f};
+static const real SMALLEST_LOG = 0x1p-125f; /* below it, x times 2/3 may be subnormal: x is lifted first */
+static const real LOG_LIFT = 0x1p32f, LOG_LIFT_EXPONENT = 32;
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.1e-9 */
 static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.000002p-2f, 0x1.999a56p-3f,
                                         -0x1.5554fap-3f, 0x1.246212p-3f, -0x1.ff6c5ap-4f, 0x1.ce9d12p-4f,

@@ -1,8 +1,10 @@
-/* float64: the type, its limits and the constants of its exp and log1p, for every simd/..._f64.h. */
+/* float64: the type, its limits and the constants of its exp and log, for every simd/..._f64.h. */
 #include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "half.h"
 
 #define SIMD static inline __attribute__((always_inline, unused))
 
@@ -22,7 +24,7 @@ SIMD void v_prefetch(const real *p) { __builtin_prefetch(p); }
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p52;
 
-/* exp and log1p, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
+/* exp, log1p and log, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.71547652b82fep+0;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n times it is exact for |n| < 2048 */
 static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
@@ -33,6 +35,8 @@ static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-
                                       0x1.1111111111111p-7,  0x1.6c16c16c162d4p-10, 0x1.a01a01a019b2ap-13,
                                       0x1.a01a01a6d889cp-16, 0x1.71de3a590520ap-19, 0x1.27e4db646b17ep-22,
                                       0x1.ae643449fe524p-26, 0x1.1f730349868cep-29, 0x1.61b2b7617544bp-33};
+static const real SMALLEST_LOG = 0x1p-1021; /* below it, x times 2/3 may be subnormal: x is lifted first */
+static const real LOG_LIFT = 0x1p64, LOG_LIFT_EXPONENT = 64;
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.2e-18 */
 static const real LOG1P_POLYNOMIAL[] = {
     -0x1.0000000000000p-1, 0x1.5555555555555p-2,  -0x1.ffffffffffffdp-3, 0x1.9999999999977p-3,  -0x1.5555555555b6dp-3,

@@ -35,6 +35,27 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         store_by_lane(p, 1, a, n);
 }
 
+SIMD uint16x4_t load_16_bits(const uint16_t *p, size_t n) {
+    uint16_t lanes[LANES] = {0};
+    if (n >= LANES) return vld1_u16(p);
+    memcpy(lanes, p, n * sizeof *p);
+    return vld1_u16(lanes);
+}
+SIMD void store_16_bits(uint16_t *p, uint16x4_t a, size_t n) {
+    uint16_t lanes[LANES];
+    vst1_u16(lanes, a);
+    memcpy(p, lanes, (n < LANES ? n : LANES) * sizeof *p);
+}
+SIMD vec v_load_f16(const uint16_t *p, size_t n) { return vcvt_f32_f16(vreinterpret_f16_u16(load_16_bits(p, n))); }
+SIMD void v_store_f16(uint16_t *p, vec a, size_t n) { store_16_bits(p, vreinterpret_u16_f16(vcvt_f16_f32(a)), n); }
+SIMD vec v_load_bf16(const uint16_t *p, size_t n) { return vreinterpretq_f32_u32(vshll_n_u16(load_16_bits(p, n), 16)); }
+SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(a), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000)); /* a nan must not be rounded to infinity */
+    store_16_bits(p, vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16), n);
+}
+
 SIMD vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
 SIMD vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
 SIMD vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
@@ -45,6 +66,7 @@ SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f32(m, yes, no); }
 /* compare and select, not vmin and vmax: those return nan if either is */
 SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f32(a, b), a, b); }
 SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f32(a, b), a, b); }
+SIMD vec v_abs(vec a) { return vabsq_f32(a); }
 
 SIMD mask v_equal(vec a, vec b) { return vceqq_f32(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return vmvnq_u32(vceqq_f32(a, b)); }

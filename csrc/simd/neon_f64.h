@@ -22,6 +22,7 @@ SIMD void v_store(real *p, vec a) { vst1q_f64(p, a); }
 
 /* NEON has no masked memory access, no gather and no scatter. */
 #include "by_lane.h"
+#include "half_by_lane.h"
 SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) { return load_by_lane(p, stride, n, fill); }
 SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
 SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, 1, n, fill); }
@@ -42,6 +43,7 @@ SIMD vec v_select(mask m, vec yes, vec no) { return vbslq_f64(m, yes, no); }
 /* compare and select, not vmin and vmax: those return nan if either is */
 SIMD vec v_min(vec a, vec b) { return v_select(vcltq_f64(a, b), a, b); }
 SIMD vec v_max(vec a, vec b) { return v_select(vcgtq_f64(a, b), a, b); }
+SIMD vec v_abs(vec a) { return vabsq_f64(a); }
 
 SIMD mask v_equal(vec a, vec b) { return vceqq_f64(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return veorq_u64(vceqq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }

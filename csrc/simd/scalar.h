@@ -18,6 +18,7 @@ SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n > 0 ? *p : f
 SIMD void v_store_first(real *p, vec a, size_t n) {
     if (n > 0) *p = a;
 }
+#include "half_by_lane.h"
 SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
     (void)stride;
     return v_load_first(p, n, fill);
@@ -53,6 +54,7 @@ SIMD real real_of(real_bits bits) {
     memcpy(&a, &bits, sizeof a);
     return a;
 }
+SIMD vec v_abs(vec a) { return real_of(bits_of(a) & (real_bits)-1 >> 1); }
 SIMD vec v_exponent(vec a) { return (real)((int)(bits_of(a) >> MANTISSA_BITS) - EXPONENT_BIAS); }
 /* 2^n for an integer n of [1 - EXPONENT_BIAS, EXPONENT_BIAS] */
 SIMD vec pow2(int n) { return real_of((real_bits)(n + EXPONENT_BIAS) << MANTISSA_BITS); }

@@ -1,7 +1,9 @@
 """Every check, every normalisation, every error text: from what a user passes to what a kernel may trust.
 
-The functions return dense, aligned, native arrays and plain numbers, or raise: ValueError for shapes and values, TypeError
-for dtypes, IndexError for a class or an axis out of bounds, in torch's words where torch has words. Called by ``_plans.py``.
+The functions return arrays that a kernel can view where they lie, dense ones where it cannot, and plain numbers; or raise:
+ValueError for shapes and values, TypeError for dtypes, IndexError for a class or an axis out of bounds, in torch's words where
+torch has words. Called by ``_plans.py``, ``_pointwise.py`` and ``_margins.py``; what only the elementwise losses ask is in
+``_operands.py``.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[Any]
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+EXPECTED = "expected float16, bfloat16, float32 or float64"
+VIEWED_DIMENSIONS = 8  # CROSSENT_DIMS in csrc/crossent.h: of more a dense copy is made
 
 
 class Layout(NamedTuple):
@@ -29,19 +33,42 @@ class Layout(NamedTuple):
     positions_shape: tuple[int, ...]
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether kernels read this dtype: bfloat16, which is not NumPy's own, goes by its name."""
+    return dtype.char in "fde" or dtype.name == "bfloat16"
+
+
+def is_half(dtype: np.dtype[Any]) -> bool:
+    return dtype.itemsize == 2
+
+
+def real_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that a result of this one is computed in."""
+    return FLOAT64 if dtype == FLOAT64 else FLOAT32
+
+
 def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatArray:
-    """A dense, aligned, native array of float32 or float64; the user's own memory where that is possible."""
+    """The value's own memory, of a float dtype and any layout."""
     array = plain_array(value, function, name)
-    if array.dtype.newbyteorder("=") not in FLOATS:
-        raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: expected float32 or float64')
-    return dense(array, array.dtype.newbyteorder("="))
+    if not is_float(array.dtype):
+        raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: {EXPECTED}')
+    return viewable(array)
+
+
+def viewable(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, but dense where it has more dimensions than a kernel's view of it has room for."""
+    return array if array.ndim <= VIEWED_DIMENSIONS else np.ascontiguousarray(array)
 
 
 def plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
-    """The value as NumPy sees it; a masked array is refused."""
-    masked_arrays = sys.modules.get("numpy.ma")  # not np.ma, which would be imported for this question: 4 ms
-    if masked_arrays is not None and isinstance(value, masked_arrays.MaskedArray):
-        raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first")
+    """The value as NumPy sees it, without a copy where it is an array of some kind; a masked array is refused."""
+    if isinstance(value, np.ndarray):
+        masked_arrays = sys.modules.get("numpy.ma")  # not np.ma, which would be imported for this question: 4 ms
+        if masked_arrays is not None and isinstance(value, masked_arrays.MaskedArray):
+            raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first")
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        from_dlpack: Any = np.from_dlpack  # it asks for a stream in its type, which a CPU has not
+        return np.asarray(from_dlpack(value))
     return np.asarray(value)
 
 
@@ -51,6 +78,12 @@ def dense(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return array
     with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold becomes infinite, as in torch
         return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
+
+
+def copy_rounded(to: NDArray[Any], values: NDArray[Any]) -> None:
+    """Values in the dtype of another array; what that cannot hold becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(to, values, casting="unsafe")
 
 
 def layout(shape: tuple[int, ...], dim: int) -> Layout:
@@ -85,13 +118,13 @@ def is_class_probabilities(input: FloatArray, target: NDArray[Any]) -> bool:
 
 def probabilities(target: NDArray[Any], ignore_index: int) -> NDArray[Any]:
     """Class probabilities, of a float dtype."""
-    if not np.issubdtype(target.dtype, np.floating):
+    if target.dtype.kind in "iub":
         raise TypeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
     if ignore_index >= 0:
         raise ValueError("ignore_index is not supported for floating point target")
-    if target.dtype.newbyteorder("=") not in FLOATS:
-        raise TypeError(f"cross_entropy: expected probabilities of dtype float32 or float64, but got {target.dtype}")
-    return target
+    if not is_float(target.dtype):
+        raise TypeError(f"cross_entropy: {EXPECTED} in probabilities, but got {target.dtype}")
+    return viewable(target)
 
 
 def class_indices(target: NDArray[Any], input: FloatArray, dim: int, ignore_index: int) -> NDArray[np.int64]:
@@ -127,8 +160,7 @@ def class_weight(weight: ArrayLike | None, classes: int, function: str) -> NDArr
     if weight is None:
         return None
     array = plain_array(weight, function, "weight")
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"expected weight of a real dtype, but got {array.dtype}")
+    real_number(array, "weight")
     if array.shape != (classes,):
         raise ValueError(
             f"weight tensor should be defined either for all {classes} classes or no classes "
@@ -137,10 +169,17 @@ def class_weight(weight: ArrayLike | None, classes: int, function: str) -> NDArr
     return array
 
 
+def real_number(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind not in "fiu" and not is_float(array.dtype):
+        raise TypeError(f"expected {name} of a real dtype, but got {array.dtype}")
+
+
 def promoted(*arrays: NDArray[Any] | None) -> np.dtype[Any]:
-    """float64 if one of the arrays is float64, else float32: what torch's mixed arithmetic would give."""
-    dtypes = [a.dtype.newbyteorder("=") for a in arrays if a is not None]
-    return np.result_type(*(dtype for dtype in dtypes if dtype in FLOATS))
+    """What torch's mixed arithmetic of these arrays gives: the widest float dtype; float16 and bfloat16 meet in float32."""
+    dtypes = {a.dtype.newbyteorder("=") for a in arrays if a is not None and is_float(a.dtype)}
+    if len(dtypes) == 1:
+        return dtypes.pop()
+    return FLOAT64 if FLOAT64 in dtypes else FLOAT32
 
 
 def whole_number(value: int, name: str) -> int:
@@ -176,8 +215,7 @@ def target_in_bounds(target: NDArray[Any], first_bad: int) -> None:
 def grad_output_array(grad_output: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
     """The gradient that flows into a result of this shape and dtype."""
     array = plain_array(grad_output, "backward", "grad_output")
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"expected grad_output of a real dtype, but got {array.dtype}")
+    real_number(array, "grad_output")
     if array.shape != shape:
         raise ValueError(f"Expected grad_output of shape {list(shape)}, as the result has, but got {list(array.shape)}")
     return dense(array, dtype)
@@ -209,8 +247,8 @@ def _clashes(out: NDArray[Any], read: tuple[NDArray[Any] | None, ...]) -> bool:
     for number, array in enumerate(read):
         if array is None or not np.may_share_memory(out, array):
             continue
-        same = number == 0 and out.ctypes.data == array.ctypes.data and out.nbytes == array.nbytes
-        if not same:
+        same = out.ctypes.data == array.ctypes.data and out.dtype == array.dtype and array.flags.c_contiguous
+        if number or not same or out.size != array.size:
             return True
     return False
 
@@ -221,6 +259,12 @@ def deliver(result: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         return result
     np.copyto(out, result)
     return out
+
+
+def image(input: ArrayLike, function: str) -> None:
+    """(C, H, W) or (N, C, H, W)"""
+    if np.ndim(input) not in (3, 4):
+        raise ValueError(f"{function}: expected input to be 3D or 4D, got {np.ndim(input)}D instead")
 
 
 def one_hot_classes(tensor: ArrayLike, num_classes: int) -> tuple[NDArray[Any], int]:

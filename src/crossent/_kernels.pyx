@@ -1,29 +1,39 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
-"""The only module that sees both NumPy and C: ndarray to pointer, dtype to table, GIL dropped, nothing else.
+"""The only module that sees both NumPy and C: ndarray to pointer and view, dtype to table, GIL dropped, nothing else.
 
-It trusts its arguments: contiguous, aligned, native arrays of matching sizes, established in ``_arguments.py`` before.
-Called by ``_plans.py`` and, for threads and instruction sets, by ``_runtime.py``.
+It trusts its arguments, which ``_arguments.py`` established before: inputs are float16, bfloat16, float32 or float64 of any
+layout and of matching sizes; class indices, class weights, values and outputs are dense, aligned and native.
+A job computes in float64 if `is_double`, else in float32. Called by the plans and, for threads and instruction sets, by
+``_runtime.py``.
 """
 cimport numpy as cnp
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from crossent._kernels cimport (
-    CROSSENT_DTYPES, CROSSENT_FLOAT32, CROSSENT_FLOAT64, CROSSENT_GRADIENT, CROSSENT_LOG_SOFTMAX, CROSSENT_NO_OUTPUT,
-    crossent_check_target, crossent_has_openmp, crossent_isa_name, crossent_kernels, crossent_nll, crossent_openmp_max_threads,
-    crossent_output_t, crossent_softmax, crossent_softmax_job, crossent_table,
+    CROSSENT_BFLOAT16, CROSSENT_BY_EXTRA, CROSSENT_BY_INPUT, CROSSENT_BY_TARGET, CROSSENT_FLOAT16, CROSSENT_FLOAT32,
+    CROSSENT_FLOAT64, CROSSENT_GRADIENT, CROSSENT_LOG_SOFTMAX, CROSSENT_NO_DERIVATIVE, CROSSENT_NO_OUTPUT, CROSSENT_REALS,
+    crossent_check_range, crossent_check_target, crossent_derivative_t, crossent_dtype_t, crossent_has_openmp,
+    crossent_isa_name, crossent_kernels, crossent_margin, crossent_margin_job, crossent_nll, crossent_openmp_max_threads,
+    crossent_output_t, crossent_pointwise, crossent_pointwise_job, crossent_pointwise_name, crossent_pointwise_t,
+    crossent_result, crossent_softmax, crossent_softmax_job, crossent_table, crossent_view, crossent_view_of,
 )
 
 cnp.import_array()
 
-# Work below this many logits keeps the GIL: some microseconds, about what handing it over and back can cost.
+# Work below this many elements keeps the GIL: some microseconds, about what handing it over and back can cost.
 cdef size_t SMALL = 8192
 
-# The tables in use, by dtype. Written at import and by use_isa(), which only tests and benchmarks call.
-cdef const crossent_table *tables[<int>CROSSENT_DTYPES]
+# The tables in use, by type. Written at import and by use_isa(), which only tests and benchmarks call.
+cdef const crossent_table *tables[<int>CROSSENT_REALS]
 
 NO_OUTPUT = CROSSENT_NO_OUTPUT
 GRADIENT = CROSSENT_GRADIENT
 LOG_SOFTMAX = CROSSENT_LOG_SOFTMAX
+NO_DERIVATIVE = CROSSENT_NO_DERIVATIVE
+BY_INPUT = CROSSENT_BY_INPUT
+BY_TARGET = CROSSENT_BY_TARGET
+BY_EXTRA = CROSSENT_BY_EXTRA
 
 
 def isa_names():
@@ -32,6 +42,17 @@ def isa_names():
     while crossent_isa_name(len(names)) != NULL:
         names.append(crossent_isa_name(len(names)).decode())
     return names
+
+
+def pointwise_names():
+    """The elementwise losses that have kernels, in the order of their numbers."""
+    names = []
+    while crossent_pointwise_name(len(names)) != NULL:
+        names.append(crossent_pointwise_name(len(names)).decode())
+    return names
+
+
+cdef dict loss_numbers = {name: number for number, name in enumerate(pointwise_names())}
 
 
 def use_isa(str name):
@@ -53,12 +74,48 @@ def openmp_max_threads():
     return crossent_openmp_max_threads()
 
 
-cdef inline const crossent_table *table_of(cnp.ndarray array) noexcept:
-    return tables[<int>(CROSSENT_FLOAT32 if cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT32 else CROSSENT_FLOAT64)]
+cdef inline const crossent_table *table_of(bint is_double) noexcept:
+    return tables[<int>(CROSSENT_FLOAT64 if is_double else CROSSENT_FLOAT32)]
 
 
 cdef inline void *data_of(cnp.ndarray array) noexcept:
     return NULL if array is None else cnp.PyArray_DATA(array)
+
+
+cdef inline crossent_dtype_t dtype_of(cnp.ndarray array) noexcept:
+    cdef int number = cnp.PyArray_TYPE(array)
+    if number == cnp.NPY_FLOAT32:
+        return CROSSENT_FLOAT32
+    if number == cnp.NPY_FLOAT64:
+        return CROSSENT_FLOAT64
+    # The number of bfloat16 is given by whoever registers it; no other dtype reaches this module.
+    return CROSSENT_FLOAT16 if number == cnp.NPY_FLOAT16 else CROSSENT_BFLOAT16
+
+
+cdef inline int set_view(crossent_view *view, cnp.ndarray array) except -1:
+    if array is None:
+        view.data = NULL
+        return 0
+    if crossent_view_of(view, cnp.PyArray_DATA(array), dtype_of(array), cnp.PyArray_ISBYTESWAPPED(array),
+                        cnp.PyArray_NDIM(array), <const ptrdiff_t *>cnp.PyArray_DIMS(array),
+                        <const ptrdiff_t *>cnp.PyArray_STRIDES(array)) < 0:
+        raise ValueError("crossent: an array of too many separate dimensions reached the kernels")
+    return 0
+
+
+cdef inline crossent_result result_of(cnp.ndarray array) noexcept:
+    cdef crossent_result result
+    result.data = data_of(array)
+    result.dtype = CROSSENT_FLOAT32 if array is None else dtype_of(array)
+    return result
+
+
+cdef inline double rounded(double total, bint is_double) noexcept:
+    return total if is_double else <float>total
+
+
+cdef int out_of_memory() except -1:
+    raise MemoryError("crossent: no memory for partial sums and scratch")
 
 
 cdef class Job:
@@ -68,19 +125,20 @@ cdef class Job:
     cdef const crossent_table *table
     cdef tuple arrays
     cdef size_t size
-    cdef bint log_probabilities
+    cdef bint log_probabilities, is_double
 
-    def __init__(self, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner, cnp.ndarray target=None,
-                 cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
-                 double label_smoothing=0.0, bint log_probabilities=False):
+    def __init__(self, bint is_double, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner,
+                 cnp.ndarray target=None, cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
+                 double label_smoothing=0.0, bint log_probabilities=False, bint negated=False):
         self.arrays = (input, target, probabilities, weight)
-        self.table = table_of(input)
+        self.is_double, self.table = is_double, table_of(is_double)
         self.size = outer * classes * inner
         self.log_probabilities = log_probabilities
         self.job.outer, self.job.classes, self.job.inner = outer, classes, inner
-        self.job.input = data_of(input)
+        set_view(&self.job.input, input)
+        self.job.input.negated = negated
+        set_view(&self.job.probabilities, probabilities)
         self.job.target = <const int64_t *>data_of(target)
-        self.job.probabilities = data_of(probabilities)
         self.job.weight = data_of(weight)
         self.job.ignore_index = ignore_index
         self.job.label_smoothing = label_smoothing
@@ -96,16 +154,16 @@ cdef class Job:
             with nogil:
                 status = crossent_check_target(self.table, &self.job, threads, &weight, &bad)
         if status < 0:
-            raise MemoryError("crossent: no memory for the sums of the targets' weights")
+            out_of_memory()
         return weight, <Py_ssize_t>bad if status else -1
 
     def run(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int kind=CROSSENT_NO_OUTPUT,
             double grad_scale=1.0, cnp.ndarray grad_output=None, double divisor=1.0):
-        """Compute what is asked for; the sum of the values over divisor, rounded to the input's dtype."""
+        """Compute what is asked for; the sum of the values over divisor, rounded to the type that is computed in."""
         cdef crossent_softmax_job job = self.job
         cdef double total
         cdef int status
-        job.values, job.output = data_of(values), data_of(output)
+        job.values, job.output = data_of(values), result_of(output)
         job.kind = <crossent_output_t>kind
         job.grad_scale, job.grad_output = grad_scale, data_of(grad_output)
         run = crossent_nll if self.log_probabilities else crossent_softmax
@@ -115,19 +173,115 @@ cdef class Job:
             with nogil:
                 status = run(self.table, &job, threads, &total)
         if status < 0:
-            raise MemoryError("crossent: no memory for the partial sums")
-        total /= divisor
-        return <float>total if cnp.PyArray_TYPE(<cnp.ndarray>self.arrays[0]) == cnp.NPY_FLOAT32 else total
+            out_of_memory()
+        return rounded(total / divisor, self.is_double)
+
+
+cdef class PointwiseJob:
+    """The operands of an elementwise loss, all of one shape or None. Keeps its arrays alive."""
+
+    cdef crossent_pointwise_job job
+    cdef const crossent_table *table
+    cdef tuple arrays
+    cdef bint is_double
+
+    def __init__(self, bint is_double, str loss, cnp.ndarray input not None, cnp.ndarray target=None, cnp.ndarray extra=None,
+                 cnp.ndarray weight=None, double a=0.0, double b=0.0, size_t group=1):
+        self.arrays = (input, target, extra, weight)
+        self.is_double, self.table = is_double, table_of(is_double)
+        self.job.loss = <crossent_pointwise_t><int>loss_numbers[loss]
+        self.job.count, self.job.group = cnp.PyArray_SIZE(input), group
+        set_view(&self.job.input, input)
+        set_view(&self.job.target, target)
+        set_view(&self.job.extra, extra)
+        set_view(&self.job.weight, weight)
+        self.job.parameters[0], self.job.parameters[1] = a, b
+
+    def run(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int derivative=CROSSENT_NO_DERIVATIVE,
+            double grad_scale=1.0, cnp.ndarray grad_output=None, double divisor=1.0):
+        """Compute what is asked for; the sum of the values over divisor, rounded to the type that is computed in."""
+        cdef crossent_pointwise_job job = self.job
+        cdef double total
+        cdef int status
+        job.values, job.output = result_of(values), result_of(output)
+        job.derivative = <crossent_derivative_t>derivative
+        job.grad_scale = grad_scale
+        set_view(&job.grad_output, grad_output)
+        if job.count < SMALL:
+            status = crossent_pointwise(self.table, &job, threads, &total)
+        else:
+            with nogil:
+                status = crossent_pointwise(self.table, &job, threads, &total)
+        if status < 0:
+            out_of_memory()
+        return rounded(total / divisor, self.is_double)
+
+
+cdef class MarginJob:
+    """The inputs of a margin loss of rows; class indices are in bounds. Keeps its arrays alive."""
+
+    cdef crossent_margin_job job
+    cdef const crossent_table *table
+    cdef tuple arrays
+    cdef bint is_double
+
+    def __init__(self, bint is_double, cnp.ndarray input not None, size_t rows, size_t classes, cnp.ndarray target not None,
+                 cnp.ndarray weight=None, bint several=False, int power=1, double margin=1.0):
+        self.arrays = (input, target, weight)
+        self.is_double, self.table = is_double, table_of(is_double)
+        self.job.rows, self.job.classes = rows, classes
+        set_view(&self.job.input, input)
+        self.job.target = <const int64_t *>data_of(target)
+        self.job.weight = data_of(weight)
+        self.job.several, self.job.power, self.job.margin = several, power, margin
+
+    def run(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, double grad_scale=1.0,
+            cnp.ndarray grad_output=None, double divisor=1.0):
+        """Compute what is asked for; the sum of the values over divisor, rounded to the type that is computed in."""
+        cdef crossent_margin_job job = self.job
+        cdef double total
+        cdef int status
+        job.values, job.output = data_of(values), result_of(output)
+        job.grad_scale, job.grad_output = grad_scale, data_of(grad_output)
+        with nogil:
+            status = crossent_margin(self.table, &job, threads, &total)
+        if status < 0:
+            out_of_memory()
+        return rounded(total / divisor, self.is_double)
+
+
+def first_outside(cnp.ndarray values not None, double low, double high, int threads):
+    """Index, in C order, of the first value that is not between low and high, or -1."""
+    cdef crossent_view view
+    cdef const crossent_table *table = table_of(dtype_of(values) == CROSSENT_FLOAT64)
+    cdef size_t bad, count = <size_t>cnp.PyArray_SIZE(values)
+    cdef int status
+    memset(&view, 0, sizeof(view))
+    set_view(&view, values)
+    with nogil:
+        status = crossent_check_range(table, &view, count, low, high, threads, &bad)
+    if status < 0:
+        out_of_memory()
+    return <Py_ssize_t>bad if status else -1
+
+
+cdef inline const crossent_table *table_for(cnp.ndarray values) noexcept:
+    return table_of(dtype_of(values) == CROSSENT_FLOAT64)
 
 
 def map_exp(cnp.ndarray values not None, cnp.ndarray out not None):
     """out = exp(values), by the kernels' own exp: for the tests of its accuracy."""
-    table_of(values).exp(data_of(values), data_of(out), <size_t>cnp.PyArray_SIZE(values))
+    table_for(values).exp(data_of(values), data_of(out), <size_t>cnp.PyArray_SIZE(values))
 
 
 def map_log1p(cnp.ndarray values not None, cnp.ndarray out not None):
-    """out = log1p(values) for values >= 0, by the kernels' own log1p: for the tests of its accuracy."""
-    table_of(values).log1p(data_of(values), data_of(out), <size_t>cnp.PyArray_SIZE(values))
+    """out = log1p(values) for values >= -1, by the kernels' own log1p: for the tests of its accuracy."""
+    table_for(values).log1p(data_of(values), data_of(out), <size_t>cnp.PyArray_SIZE(values))
+
+
+def map_log(cnp.ndarray values not None, cnp.ndarray out not None):
+    """out = log(values), by the kernels' own log: for the tests of its accuracy."""
+    table_for(values).log(data_of(values), data_of(out), <size_t>cnp.PyArray_SIZE(values))
 
 
 use_isa(isa_names()[0])

@@ -26,6 +26,10 @@ class Plan(Protocol):
     """What autodiff needs of a call. Arguments are named as in the public function's signature."""
 
     @property
+    def differentiable(self) -> frozenset[str]:
+        """The arguments that have a gradient."""
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The result's."""
 
@@ -44,6 +48,7 @@ class _TargetPlan:
 
     function: str
     takes_probabilities: bool
+    differentiable = frozenset(("input",))
 
     def __init__(
         self,
@@ -64,21 +69,21 @@ class _TargetPlan:
         self.has_probabilities = self.takes_probabilities and arguments.is_class_probabilities(logits, labels)
         ignore_index = arguments.whole_number(ignore_index, "ignore_index")
         weights = arguments.class_weight(weight, layout.classes, self.function)
-        dtype = logits.dtype
+        self.dtype = logits.dtype.newbyteorder("=")
         if self.has_probabilities:
             labels = arguments.probabilities(labels, ignore_index)
-            dtype = arguments.promoted(logits, labels, weights)
-            self.target: NDArray[Any] = arguments.dense(labels, dtype)
-        else:
-            self.target = arguments.class_indices(labels, logits, self.dim, ignore_index)
-        self.input = arguments.dense(logits, dtype)
-        self.input_dtype, self.target_dtype = logits.dtype, labels.dtype.newbyteorder("=")
-        self.weight = None if weights is None else arguments.dense(weights, dtype)
+            self.dtype = arguments.promoted(logits, labels, weights)
+            self.differentiable = frozenset(("input", "target"))
+        self.real = arguments.real_of(self.dtype)
+        self.input, self.labels = logits, labels
+        self.target = None if self.has_probabilities else arguments.class_indices(labels, logits, self.dim, ignore_index)
+        self.weight = None if weights is None else arguments.dense(weights, self.real)
         self._job = _kernels.Job(
-            self.input,
+            self.real == arguments.FLOAT64,
+            logits,
             *layout[:3],
-            target=None if self.has_probabilities else self.target,
-            probabilities=self.target if self.has_probabilities else None,
+            target=self.target,
+            probabilities=labels if self.has_probabilities else None,
             weight=self.weight,
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
@@ -109,14 +114,16 @@ class _TargetPlan:
     def value(self, out: NDArray[Any] | None = None) -> Value:
         if self.reduction != "none":
             total = self._compute(divisor=_reduction.divisor(self.reduction, self.mean_weight))
-            return _scalar(total, self.input.dtype, out)
-        reads = (None, self.input, self.target, self.weight)
-        values = arguments.output(out, self.positions_shape, self.input.dtype, reads)
-        self._compute(values=values)
-        return _unwrapped(arguments.deliver(values, out), out)
+            return scalar(total, self.dtype, out)
+        values = arguments.output(out, self.positions_shape, self.dtype, (None, self.input, self.labels, self.weight))
+        computed = values if self.dtype == self.real else np.empty(self.positions_shape, self.real)
+        self._compute(values=computed)
+        if computed is not values:
+            arguments.copy_rounded(values, computed)
+        return unwrapped(arguments.deliver(values, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
-        grad = arguments.grad_output_array(grad_output, self.shape, self.input.dtype)
+        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
         if argument == "target":
             return self._target_gradient(grad, out)
         scale = _reduction.gradient_scale(self.reduction, self.mean_weight)
@@ -132,20 +139,17 @@ class _TargetPlan:
             grad_scale=_reduction.gradient_scale(self.reduction, self.mean_weight),
             divisor=_reduction.divisor(self.reduction, self.mean_weight),
         )
-        return self.input.dtype.type(total), gradient
+        return scalar(total, self.dtype), gradient
 
     def _input_gradient(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
         """The sum of the values over how's divisor, and the gradient, in the dtype that the user's input has."""
-        reads = (self.input, self.target, self.weight, how.get("grad_output"))
-        output = arguments.output(out, self.input.shape, self.input_dtype, reads)
-        computed = output if self.input.dtype == self.input_dtype else np.empty(self.input.shape, self.input.dtype)
-        total = self._compute(output=computed, kind=GRADIENT, **how)
-        if computed is not output:
-            np.copyto(output, computed, casting="same_kind")
+        reads = (self.input, self.labels, self.target, self.weight, how.get("grad_output"))
+        output = arguments.output(out, self.input.shape, self.input.dtype.newbyteorder("="), reads)
+        total = self._compute(output=output, kind=GRADIENT, **how)
         return total, arguments.deliver(output, out)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
-        raise TypeError("class indices have no gradient: the target must hold class probabilities for that")
+        raise NotImplementedError
 
 
 class CrossEntropy(_TargetPlan):
@@ -155,17 +159,16 @@ class CrossEntropy(_TargetPlan):
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         """dL/dq = -k (1 - eps) w log softmax(x)"""
-        if not self.has_probabilities:
-            return super()._target_gradient(grad_output, out)
-        output = arguments.output(out, self.target.shape, self.target_dtype, (None, self.input, self.target, self.weight))
+        dtype = self.labels.dtype.newbyteorder("=")
+        output = arguments.output(out, self.labels.shape, dtype, (None, self.input, self.labels, self.weight))
         factor = (1.0 - self.label_smoothing) * _reduction.gradient_scale(self.reduction, self.mean_weight)
         spread = np.expand_dims(grad_output, self.dim) if self.reduction == "none" else grad_output
-        gradient = Softmax(self.input, self.dim, log=True).value()
+        gradient = np.asarray(Softmax(self.input, self.dim, log=True, result=self.real).value())
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity is nan: nothing says what it should be
             gradient *= -factor * spread
             if self.weight is not None:
                 gradient *= self.weight.reshape([-1 if d == self.dim else 1 for d in range(self.input.ndim)])
-            np.copyto(output, gradient, casting="same_kind")
+        arguments.copy_rounded(output, gradient)
         return arguments.deliver(output, out)
 
 
@@ -180,6 +183,8 @@ class _ArrayPlan:
 
     input: FloatArray
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    differentiable = frozenset(("input",))
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         raise NotImplementedError
@@ -189,41 +194,52 @@ class _ArrayPlan:
 
     def value_and_gradient(self, argument: str, out: NDArray[Any] | None = None) -> tuple[Value, FloatArray]:
         value = self.value()
-        return value, self.gradient(argument, np.ones(self.shape, self.input.dtype), out)
+        return value, self.gradient(argument, np.ones(self.shape, self.dtype), out)
 
 
 class Softmax(_ArrayPlan):
-    """softmax or log_softmax along an axis."""
+    """softmax or log_softmax along an axis, of the negated input for softmin; `result` is another dtype for the value."""
 
-    def __init__(self, input: ArrayLike, dim: int, *, log: bool, dtype: Any = None) -> None:
-        name = "log_softmax" if log else "softmax"
-        array = np.asarray(input)
+    def __init__(
+        self, input: ArrayLike, dim: int, *, log: bool, negate: bool = False, dtype: Any = None, result: Any = None
+    ) -> None:
+        name = "log_softmax" if log else "softmin" if negate else "softmax"
+        array = arguments.plain_array(input, name, "input")
         if dtype is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 array = array.astype(dtype)
         self.input = arguments.float_array(array, name)
         self.shape = self.input.shape
-        self.log = log
+        self.log, self.negate = log, negate
+        self.dtype = self.input.dtype.newbyteorder("=")
+        self.real, self.result = arguments.real_of(result or self.dtype), result or self.dtype
         axis = arguments.axis(dim, self.input.ndim)
         self.layout = arguments.layout(self.shape or (1,), axis)
 
+    def _job(self, probabilities: NDArray[Any] | None = None) -> _kernels.Job:
+        is_double = self.real == arguments.FLOAT64
+        return _kernels.Job(is_double, self.input, *self.layout[:3], probabilities=probabilities, negated=self.negate)
+
     def value(self, out: NDArray[Any] | None = None) -> Value:
-        output = arguments.output(out, self.shape, self.input.dtype, (self.input,))
-        job = _kernels.Job(self.input, *self.layout[:3])
+        output = arguments.output(out, self.shape, self.result, (self.input,))
+        self._compute(output)
+        return unwrapped(arguments.deliver(output, out), out)
+
+    def _compute(self, output: NDArray[Any]) -> NDArray[Any]:
         if output.size:
-            job.run(get_num_threads(), output=output, kind=LOG_SOFTMAX if self.log else GRADIENT)
-        return _unwrapped(arguments.deliver(output, out), out)
+            self._job().run(get_num_threads(), output=output, kind=LOG_SOFTMAX if self.log else GRADIENT)
+        return output
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
         """log_softmax: g - p sum g, and softmax the same with p g for g: the gradient of -cross_entropy(x, g)."""
-        grad = arguments.grad_output_array(grad_output, self.shape, self.input.dtype)
+        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
         if not self.log:
             with np.errstate(over="ignore", invalid="ignore"):
-                grad = np.asarray(self.value() * grad)
-        output = arguments.output(out, self.shape, self.input.dtype, (self.input, grad))
-        job = _kernels.Job(self.input, *self.layout[:3], probabilities=grad)
+                grad = self._compute(np.empty(self.shape, self.real)) * grad
+        output = arguments.output(out, self.shape, self.dtype, (self.input, np.asarray(grad)))
         if output.size:
-            job.run(get_num_threads(), output=output, kind=GRADIENT, grad_scale=-1.0)
+            job = self._job(probabilities=np.asarray(grad))
+            job.run(get_num_threads(), output=output, kind=GRADIENT, grad_scale=1.0 if self.negate else -1.0)
         return arguments.deliver(output, out)
 
 
@@ -232,6 +248,8 @@ class LogSumExp(_ArrayPlan):
 
     def __init__(self, input: ArrayLike, dim: int | Sequence[int], keepdim: bool) -> None:
         self.input = arguments.float_array(input, "logsumexp")
+        self.dtype = self.input.dtype.newbyteorder("=")
+        self.real = arguments.real_of(self.dtype)
         ndim = self.input.ndim
         given: Any = dim if np.ndim(dim) else (dim,)
         dims = [arguments.axis(d, ndim) for d in given]
@@ -240,46 +258,50 @@ class LogSumExp(_ArrayPlan):
         kept = [d for d in range(ndim) if d not in dims]
         full = self.input.shape
         self.shape = tuple(1 if d in dims else full[d] for d in range(ndim) if keepdim or d not in dims)
-        # One axis is read where it lies; several are brought together at the end first.
+        # One axis is read as it lies; several are seen side by side, at the end.
         self._order = None if len(dims) == 1 or ndim == 0 else [*kept, *sorted(dims)]
         if self._order is None:
             self._rows, self.layout = self.input, arguments.layout(full or (1,), dims[0])
         else:
-            self._rows = np.ascontiguousarray(self.input.transpose(self._order))
+            self._rows = self.input.transpose(self._order)
             classes = math.prod(full[d] for d in dims)
             self.layout = arguments.Layout(math.prod(full[d] for d in kept), classes, 1, self.shape)
+        self._job = _kernels.Job(self.real == arguments.FLOAT64, self._rows, *self.layout[:3])
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
-        values = arguments.output(out, self.shape, self.input.dtype, (None, self.input))
+        values = arguments.output(out, self.shape, self.dtype, (None, self.input))
+        computed = values if self.dtype == self.real else np.empty(self.shape, self.real)
         if self.layout.classes == 0:
-            values.fill(-np.inf)
+            computed.fill(-np.inf)
         else:
-            _kernels.Job(self._rows, *self.layout[:3]).run(get_num_threads(), values=values)
-        return _unwrapped(arguments.deliver(values, out), out)
+            self._job.run(get_num_threads(), values=computed)
+        if computed is not values:
+            arguments.copy_rounded(values, computed)
+        return unwrapped(arguments.deliver(values, out), out)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
         """g softmax(x)"""
-        grad = arguments.grad_output_array(grad_output, self.shape, self.input.dtype)
-        reads = (self._rows, self.input, grad) if self._order is not None else (self.input, grad)
-        output = arguments.output(out, self.input.shape, self.input.dtype, reads)
-        rows = output if self._order is None else np.empty_like(self._rows)
+        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
+        output = arguments.output(out, self.input.shape, self.dtype, (self.input, grad))
+        rows = output if self._order is None else np.empty(self._rows.shape, self.dtype)
         if rows.size:
-            job = _kernels.Job(self._rows, *self.layout[:3])
-            job.run(get_num_threads(), output=rows, kind=GRADIENT, grad_output=grad)
+            self._job.run(get_num_threads(), output=rows, kind=GRADIENT, grad_output=grad)
         if self._order is not None:
             np.copyto(output, rows.transpose(np.argsort(self._order)))
         return arguments.deliver(output, out)
 
 
-def _scalar(value: float, dtype: np.dtype[Any], out: NDArray[Any] | None) -> Value:
+def scalar(value: float, dtype: np.dtype[Any], out: NDArray[Any] | None = None) -> Value:
+    """A number that was computed in real_of(dtype) as a NumPy scalar of this dtype, or in the user's own `out`."""
     if out is None:
-        return dtype.type(value)
+        with np.errstate(over="ignore"):
+            return dtype.type(value)
     arguments.output(out, (), dtype, ())
-    out[()] = value
+    arguments.copy_rounded(out, np.asarray(value))
     return out
 
 
-def _unwrapped(result: FloatArray, out: NDArray[Any] | None) -> Value:
+def unwrapped(result: FloatArray, out: NDArray[Any] | None) -> Value:
     """A result without dimensions is a NumPy scalar, as NumPy's own functions return, unless the user gave the array."""
     return result if result.ndim or out is not None else result[()]
 

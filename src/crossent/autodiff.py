@@ -52,18 +52,24 @@ def _plan_of(fn: Any, caller: str) -> Differentiable[...]:
 
 
 def _names(fn: Differentiable[...], argnums: Argnums) -> tuple[str, ...]:
-    """The parameters that argnums counts, which must be ones that the function differentiates."""
+    """The parameters that argnums counts."""
     numbers = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
     names = []
     for number in numbers:
         is_number = hasattr(number, "__index__") and not isinstance(number, bool)
         if not is_number or not 0 <= number < len(fn.parameters):
             raise ValueError(f"argnums must be positions of arguments of {fn.__name__}, but got {argnums!r}")
-        name = fn.parameters[number]
-        if name not in ("input", "target"):
-            raise TypeError(f"{fn.__name__} is not differentiable with respect to argument '{name}'")
-        names.append(name)
+        names.append(fn.parameters[number])
     return tuple(names)
+
+
+def _prepared(fn: Differentiable[...], names: tuple[str, ...], args: Any, kwargs: Any) -> Plan:
+    """The plan of a call, which must differentiate by all these parameters."""
+    plan = fn.plan(*args, **kwargs)
+    for name in names:
+        if name not in plan.differentiable:
+            raise TypeError(f"{fn.__name__} is not differentiable with respect to argument '{name}'")
+    return plan
 
 
 def _delivered(gradients: tuple[Gradient, ...], out: Any) -> tuple[Gradient, ...]:
@@ -112,7 +118,7 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
     names = _names(fn, argnums)
 
     def value_and_gradient(*args: Any, out: Any = None, **kwargs: Any) -> tuple[Value, Any]:
-        plan = fn.plan(*args, **kwargs)
+        plan = _prepared(fn, names, args, kwargs)
         if plan.shape != ():
             raise TypeError(
                 f"value_and_grad needs a scalar result, but {fn.__name__} gives one of shape {plan.shape}: "
@@ -191,7 +197,7 @@ def vjp(fn: Callable[..., Value], *args: Any, argnums: Argnums = 0, **kwargs: An
     """
     fn = _plan_of(fn, "vjp")
     names = _names(fn, argnums)
-    plan = fn.plan(*args, **kwargs)
+    plan = _prepared(fn, names, args, kwargs)
 
     def pullback(grad_output: ArrayLike, out: Any = None) -> Any:
         if not isinstance(argnums, Sequence):

@@ -1,4 +1,4 @@
-/* exhaustive.c -- exp and log1p of every float32 of their domain, on every instruction set of this CPU, against the C
+/* exhaustive.c -- exp, log1p and log of every float32 of their domain, on every instruction set of this CPU, against the C
    library's float64 functions (their error is 2^-29 of a float32's ULP). Prints the largest error of each; exits with 1 if
    one is above 1 ULP or a special value is wrong, or if exp is not monotone. `make exhaustive`; some minutes. */
 #include <math.h>
@@ -14,6 +14,12 @@ static float of_bits(uint32_t bits) {
     float f;
     memcpy(&f, &bits, sizeof f);
     return f;
+}
+
+static uint32_t of_float(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
 }
 
 /* |got - exact| in units of the last place of exact, rounded to float32 */
@@ -74,6 +80,10 @@ int main(void) {
         bad |= report(isa, "exp, x from 0 to inf", sweep(table->exp, exp, 0, infinity, 1), 1);
         bad |= report(isa, "exp of nan", sweep(table->exp, exp, infinity + 1, infinity + 0xffff, 0), 0);
         bad |= report(isa, "log1p, x from 0 to inf", sweep(table->log1p, log1p, 0, infinity, 1), 0);
+        bad |= report(isa, "log1p, x from -0 to -1", sweep(table->log1p, log1p, minus, of_float(-1), -1), 0);
+        bad |= report(isa, "log, x from 0 to inf", sweep(table->log, log, 0, infinity, 1), 0);
+        bad |= report(isa, "log, x below 0", sweep(table->log, log, minus + 1, minus + infinity, 0), 0);
+        bad |= report(isa, "log of nan", sweep(table->log, log, infinity + 1, infinity + 0xffff, 0), 0);
         bad |= report(isa, "log1p of nan", sweep(table->log1p, log1p, infinity + 1, infinity + 0xffff, 0), 0);
     }
     return bad;

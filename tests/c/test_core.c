@@ -1,5 +1,6 @@
 /* test_core.c -- the C API without Python: cross entropy of every instruction set of this CPU against long double, value and
-   gradient, over many shapes, with guard bytes around the outputs and the same bits for 1, 2 and 7 threads.
+   gradient, over many shapes, with guard bytes around the outputs and the same bits for 1, 2 and 7 threads; every elementwise
+   loss and derivative against the scalar kernels.
        cc -Icsrc csrc/(all).c tests/c/test_core.c -fopenmp -lm       (`make test-c`)
    With --list it prints the instruction sets of this CPU and does nothing else. */
 #include <math.h>
@@ -41,6 +42,14 @@ static struct array random_array(enum crossent_dtype dtype, size_t n, double low
     for (size_t i = 0; i < n; i++) set(&a, i, low + (high - low) * rand() / RAND_MAX);
     return a;
 }
+static struct crossent_view view(const struct array *a) {
+    const ptrdiff_t shape[] = {(ptrdiff_t)a->n}, strides[] = {(ptrdiff_t)size_of(a->dtype)};
+    struct crossent_view v;
+    if (crossent_view(&v, data(a), a->dtype, 0, 1, shape, strides)) exit(1);
+    return v;
+}
+static struct crossent_result result(const struct array *a) { return (struct crossent_result){data(a), a->dtype}; }
+
 static void check_guards(const struct array *a, const char *what) {
     const size_t end = GUARD + a->n * size_of(a->dtype);
     for (size_t i = 0; i < GUARD; i++) {
@@ -121,18 +130,18 @@ static void test(const char *isa, enum crossent_dtype dtype, struct shape shape,
         .outer = shape.outer,
         .classes = shape.classes,
         .inner = shape.inner,
-        .input = data(&in.x),
+        .input = view(&in.x),
         .target = options.probabilities ? NULL : in.target,
-        .probabilities = options.probabilities ? data(&in.q) : NULL,
         .weight = options.weighted ? data(&in.w) : NULL,
         .grad_output = data(&in.g),
         .ignore_index = -100,
         .label_smoothing = options.smoothing,
         .grad_scale = 0.5,
         .values = data(&values),
-        .output = data(&gradient),
+        .output = result(&gradient),
         .kind = CROSSENT_GRADIENT,
     };
+    if (options.probabilities) job.probabilities = view(&in.q);
     double first = 0, sum = 0;
     unsigned char *bits = malloc(logits * size_of(dtype) + 1);
     for (int threads = 1; threads <= 7; threads += threads == 1 ? 1 : 5) {
@@ -175,6 +184,72 @@ static void test_targets(const char *isa) {
     }
 }
 
+/* Operands of a loss: within (0, 1), where every loss is defined. */
+struct operands {
+    struct array x, y, z, w;
+};
+
+static double run_pointwise(const char *isa, const struct operands *in, enum crossent_pointwise loss,
+                            enum crossent_derivative derivative, int threads, struct array *values, struct array *output) {
+    struct crossent_pointwise_job job = {
+        .loss = loss,
+        .derivative = derivative,
+        .count = in->x.n,
+        .group = 1,
+        .input = view(&in->x),
+        .target = view(&in->y),
+        .extra = view(&in->z),
+        .weight = view(&in->w),
+        .parameters = {0.25, 1.5},
+        .grad_scale = 0.5,
+        .values = result(values),
+        .output = result(output),
+    };
+    double sum;
+    if (crossent_pointwise(crossent_kernels(isa, in->x.dtype), &job, threads, &sum)) exit(1);
+    check_guards(values, "values");
+    check_guards(output, "gradient");
+    return sum;
+}
+
+/* Whether a loss has a derivative is asked of its second argument: kernels of it would be called through NULL. */
+static int has_derivative(enum crossent_pointwise loss, enum crossent_derivative derivative) {
+    const int only_input = loss == CROSSENT_soft_margin_loss || loss == CROSSENT_hinge_embedding_loss ||
+                           loss == CROSSENT_logsigmoid || loss == CROSSENT_sigmoid;
+    return derivative == CROSSENT_BY_EXTRA    ? loss == CROSSENT_gaussian_nll_loss
+           : derivative == CROSSENT_BY_TARGET ? !only_input
+                                              : 1;
+}
+
+static void test_pointwise(const char *isa, enum crossent_dtype dtype, size_t n) {
+    struct operands in = {random_array(dtype, n, 0.1, 0.9), random_array(dtype, n, 0.1, 0.9), random_array(dtype, n, 0.5, 2),
+                          random_array(dtype, n, 0.5, 2)};
+    struct array values = make(dtype, n), output = make(dtype, n), plain = make(dtype, n), plain_output = make(dtype, n);
+    for (int loss = 0; loss < CROSSENT_POINTWISE_LOSSES; loss++)
+        for (int derivative = 0; derivative < CROSSENT_DERIVATIVES; derivative++) {
+            if (!has_derivative((enum crossent_pointwise)loss, (enum crossent_derivative)derivative)) continue;
+            double sums[3];
+            for (int k = 0; k < 3; k++)
+                sums[k] = run_pointwise(isa, &in, (enum crossent_pointwise)loss, (enum crossent_derivative)derivative,
+                                        3 * k + 1, &values, &output);
+            run_pointwise("scalar", &in, (enum crossent_pointwise)loss, (enum crossent_derivative)derivative, 1, &plain,
+                          &plain_output);
+            const double unit = dtype == CROSSENT_FLOAT32 ? 4e-6 : 1e-14; /* sums of up to ten roundings, some of them of 4 */
+            for (size_t i = 0; i < n; i++) {
+                const int wrong = fabs(get(&values, i) - get(&plain, i)) > unit * (1 + fabs(get(&plain, i)));
+                const double g = get(&output, i), wanted = get(&plain_output, i);
+                if (!wrong && (derivative == 0 || fabs(g - wanted) <= unit * (1 + fabs(wanted)))) continue;
+                printf("%s: %s differs from the scalar kernel\n", isa, crossent_pointwise_name((size_t)loss));
+                exit(1);
+            }
+            if (sums[0] == sums[1] && sums[1] == sums[2]) continue;
+            printf("%s: %s has another sum with more threads\n", isa, crossent_pointwise_name((size_t)loss));
+            exit(1);
+        }
+    free(in.x.bytes), free(in.y.bytes), free(in.z.bytes), free(in.w.bytes);
+    free(values.bytes), free(output.bytes), free(plain.bytes), free(plain_output.bytes);
+}
+
 int main(int count, char **arguments) {
     static const size_t classes[] = {1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 49, 65, 100, 1000, 2049, 4097, 9000};
     srand(2);
@@ -184,7 +259,7 @@ int main(int count, char **arguments) {
     }
     for (size_t i = 0; crossent_isa_name(i); i++) {
         const char *isa = crossent_isa_name(i);
-        for (int dtype = 0; dtype < CROSSENT_DTYPES; dtype++)
+        for (int dtype = 0; dtype < CROSSENT_REALS; dtype++)
             for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
                 for (int k = 0; k < 8; k++) {
                     const struct options options = {k & 1, k >> 1 & 1, k >> 2 ? 0.1 : 0};
@@ -192,6 +267,9 @@ int main(int count, char **arguments) {
                     if (classes[c] < 100) test(isa, (enum crossent_dtype)dtype, (struct shape){2, classes[c], 67}, options);
                 }
         test_targets(isa);
+        static const size_t sizes[] = {0, 1, 15, 16, 17, 1023, 1025, 100000};
+        for (int dtype = 0; dtype < CROSSENT_REALS; dtype++)
+            for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) test_pointwise(isa, (enum crossent_dtype)dtype, sizes[k]);
         printf("%s: value and gradient agree with long double\n", isa);
     }
     return 0;

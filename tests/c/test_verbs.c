@@ -48,6 +48,7 @@ static void test_values(const real *x, const real *y, const real *z) {
     CHECK("v_div", same, v_div(a, b), a / b);
     CHECK("v_min", same, v_min(a, b), a < b ? a : b);
     CHECK("v_max", same, v_max(a, b), a > b ? a : b);
+    CHECK("v_abs", same, v_abs(a), (real)fabs((double)a));
     CHECK("v_equal", same, shown(v_equal(a, b)), (real)(a == b));
     CHECK("v_unequal", same, shown(v_unequal(a, b)), (real)(a != b));
     CHECK("v_not_less", same, shown(v_not_less(a, b)), (real) !(a < b));
@@ -74,6 +75,34 @@ static void test_tails(const real *x, const real *y) {
         for (size_t i = 0; i < PADDED; i++) {
             const int written = i >= 1 && (i - 1) % 3 == 0 && (i - 1) / 3 < n && (i - 1) / 3 < LANES;
             if (!same(out[i], written ? x[(i - 1) / 3] : -1)) fail("v_store_strided", i, (double)out[i], -1);
+        }
+    }
+}
+
+/* Every number of 16 bits is read; float32 numbers of all kinds, and the tails, are written as half.h says. */
+static void test_halves(const real *x) {
+    const real *y = x, *z = x;
+    uint16_t in[PADDED], out[PADDED];
+    for (uint32_t first = 0; first < 65536; first += LANES) {
+        for (size_t i = 0; i < LANES; i++) in[i] = (uint16_t)(first + i);
+        CHECK("v_load_f16", same, v_load_f16(in, LANES), (real)float_of_f16(in[i]));
+        CHECK("v_load_bf16", same, v_load_bf16(in, LANES), (real)float_of_bf16(in[i]));
+    }
+    for (size_t n = 0; n <= LANES + 1; n++) {
+        CHECK("v_load_f16", same, v_load_f16(in, n), i < n ? (real)float_of_f16(in[i]) : 0);
+        CHECK("v_load_bf16", same, v_load_bf16(in, n), i < n ? (real)float_of_bf16(in[i]) : 0);
+        for (int kind = 0; kind < 2; kind++) {
+            for (size_t i = 0; i < PADDED; i++) out[i] = 0xa5a5;
+            if (kind)
+                v_store_f16(out + 1, v_load(x), n);
+            else
+                v_store_bf16(out + 1, v_load(x), n);
+            for (size_t i = 0; i < PADDED; i++) {
+                const int written = i >= 1 && i <= n && i <= LANES;
+                const float number = written ? (float)x[i - 1] : 0;
+                const uint16_t wanted = !written ? 0xa5a5 : kind ? f16_of_float(number) : bf16_of_float(number);
+                if (out[i] != wanted) fail(kind ? "v_store_f16" : "v_store_bf16", i, out[i], wanted);
+            }
         }
     }
 }
@@ -127,7 +156,7 @@ int main(void) {
         real x[LANES], y[LANES], z[LANES];
         for (size_t i = 0; i < LANES; i++) x[i] = any_number(), y[i] = rand() % 3 ? any_number() : x[i], z[i] = any_number();
         test_values(x, y, z);
-        if (round < 50) test_tails(x, y);
+        if (round < 50) test_tails(x, y), test_halves(x);
         for (size_t i = 0; i < LANES; i++) {
             x[i] = (real)((double)rand() / RAND_MAX * 20 - 10);
             y[i] = (real)((double)rand() / RAND_MAX * 20 - 10);

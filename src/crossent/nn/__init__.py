@@ -1,6 +1,55 @@
 """Classes and functions with torch's names, as ``torch.nn`` has them."""
 
 from crossent.nn import functional
-from crossent.nn.modules import CrossEntropyLoss, LabelSmoothingLoss, LogSoftmax, NLLLoss, Softmax
+from crossent.nn.modules import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    LabelSmoothingLoss,
+    LogSigmoid,
+    LogSoftmax,
+    MSELoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    Sigmoid,
+    SmoothL1Loss,
+    SoftMarginLoss,
+    Softmax,
+    Softmax2d,
+    Softmin,
+)
 
-__all__ = ["CrossEntropyLoss", "LabelSmoothingLoss", "LogSoftmax", "NLLLoss", "Softmax", "functional"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "LabelSmoothingLoss",
+    "LogSigmoid",
+    "LogSoftmax",
+    "MSELoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "functional",
+]

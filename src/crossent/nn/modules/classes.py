@@ -1,67 +1,15 @@
-"""The classes: they hold options and call the functions. No mathematics and no checks are here.
-
-Calling one computes the result; ``backward(grad_output=None)`` then gives the gradient of the input.
-"""
+"""Losses over classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crossent import _plans
-from crossent.autodiff import Differentiable, vjp
+from crossent.autodiff import Differentiable
 from crossent.nn import functional as F
-
-
-class Module:
-    """A function with its options, and the gradient of its last call."""
-
-    _function: Callable[..., Any]
-    _pullback: Callable[..., Any] | None = None
-    _shape: tuple[int, ...] = ()
-
-    def _options(self) -> dict[str, Any]:
-        """The public attributes: they are the function's keyword arguments."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
-
-    def _apply(self, *args: ArrayLike) -> Any:
-        value, self._pullback = vjp(type(self)._function, *args, **self._options())
-        return value
-
-    def backward(self, grad_output: ArrayLike | None = None, out: NDArray[Any] | None = None) -> Any:
-        """Gradient of the input of the last call.
-
-        Parameters
-        ----------
-        grad_output : array_like, optional
-            The gradient that flows into the result, of its shape; 1 where it is not given, for a scalar result.
-        out : array, optional
-            The array for the gradient; it may be the input.
-
-        Returns
-        -------
-        array
-            Of the input's shape and dtype.
-
-        Raises
-        ------
-        RuntimeError
-            If nothing has been computed yet.
-        ValueError
-            If grad_output has not the result's shape.
-        """
-        if self._pullback is None:
-            raise RuntimeError(f"{type(self).__name__}.backward: call the object with an input first")
-        return self._pullback(1.0 if grad_output is None else grad_output, out=out)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self._options()
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items() if value is not None)
-        return f"{type(self).__name__}({options})"
+from crossent.nn.modules.base import Module
 
 
 class CrossEntropyLoss(Module):
@@ -136,54 +84,6 @@ class NLLLoss(Module):
 
     def __call__(self, input: ArrayLike, target: ArrayLike) -> Any:
         return self._apply(input, target)
-
-
-class Softmax(Module):
-    """Softmax along an axis: :func:`crossent.nn.functional.softmax` with its options.
-
-    Parameters
-    ----------
-    dim : int, optional
-        The axis of the classes.
-
-    Examples
-    --------
-    >>> import numpy as np, crossent.nn as nn
-    >>> nn.Softmax(dim=-1)(np.log([1.0, 3.0])).round(6).tolist()
-    [0.25, 0.75]
-    """
-
-    _function = F.softmax
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
-
-    def __call__(self, input: ArrayLike) -> Any:
-        return self._apply(input)
-
-
-class LogSoftmax(Module):
-    """Logarithm of the softmax: :func:`crossent.nn.functional.log_softmax` with its options.
-
-    Parameters
-    ----------
-    dim : int, optional
-        The axis of the classes.
-
-    Examples
-    --------
-    >>> import numpy as np, crossent.nn as nn
-    >>> nn.LogSoftmax(dim=-1)(np.log([1.0, 3.0])).round(6).tolist()
-    [-1.386294, -0.287682]
-    """
-
-    _function = F.log_softmax
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
-
-    def __call__(self, input: ArrayLike) -> Any:
-        return self._apply(input)
 
 
 @Differentiable

@@ -1,31 +1,16 @@
-"""The public functions, with torch's names, argument order and defaults: ``torch.nn.functional`` for NumPy arrays.
-
-Each body prepares a plan (``_plans.py``); ``@Differentiable`` makes a function of it that returns the plan's value, and
-that ``crossent.value_and_grad``, ``grad`` and ``vjp`` take. No check and no formula is here.
-
-What all losses share
----------------------
-``reduction`` is "none" (a value for each position), "mean" or "sum". ``size_average`` and ``reduce`` are torch's older
-words for it and win where they are given, with torch's warning: (True, True) is "mean", (False, True) "sum",
-(any, False) "none". ``out`` is the array for the result. Values are in nats and have the input's dtype; a result without
-dimensions is a NumPy scalar. Inputs are anything NumPy can view as an array; they are never changed.
-"""
+"""Losses over classes, and one_hot."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crossent import _plans
 from crossent._arguments import one_hot_classes, smoothing
 from crossent._reduction import chosen_reduction
 from crossent.autodiff import Differentiable
-
-__all__ = ["cross_entropy", "log_softmax", "nll_loss", "one_hot", "softmax"]
 
 
 @Differentiable
@@ -53,10 +38,10 @@ def cross_entropy(
     Parameters
     ----------
     input : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
-        Logits x, float32 or float64.
+        Logits x, float16, bfloat16, float32 or float64.
     target : array_like
         Class indices of any integer dtype, shape (), (N) or (N, d1, ..., dK), from 0 to C - 1 or `ignore_index`; or
-        class probabilities of input's shape, float32 or float64. That these sum to 1 is not checked.
+        class probabilities of input's shape, float16, bfloat16, float32 or float64. That these sum to 1 is not checked.
     weight : array_like, shape (C), optional
         A factor w for each class.
     ignore_index : int, default -100
@@ -132,7 +117,7 @@ def nll_loss(
     Parameters
     ----------
     input : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
-        Log-probabilities x, float32 or float64.
+        Log-probabilities x, float16, bfloat16, float32 or float64.
     target : array_like, shape (), (N) or (N, d1, ..., dK)
         Class indices y of any integer dtype, from 0 to C - 1 or `ignore_index`.
     weight, size_average, ignore_index, reduce, reduction, dim, out
@@ -161,148 +146,6 @@ def nll_loss(
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
     return _plans.NLLLoss(input, target, weight, ignore_index, reduction, dim)
-
-
-@Differentiable
-def softmax(
-    input: ArrayLike,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: DTypeLike | None = None,
-    *,
-    out: NDArray[Any] | None = None,
-) -> _plans.Plan:
-    r"""Softmax along an axis.
-
-    .. math:: p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}
-
-    Parameters
-    ----------
-    input : array_like
-        Logits x of any shape, float32 or float64.
-    dim : int, optional
-        The axis of the classes. Without it torch's old choice is made, with torch's warning: 0 for an input of 0, 1 or
-        3 dimensions, else 1.
-    dtype : dtype, optional
-        Convert the input to this dtype first.
-    out : array, optional
-        The array for the result; it may be the input.
-
-    Returns
-    -------
-    array
-        Probabilities, of the input's shape and dtype: from 0 to 1, along `dim` they sum to 1. A row with +inf or nan, or
-        with nothing but -inf, is nan.
-
-    Raises
-    ------
-    IndexError
-        If there is no such axis.
-    TypeError
-        If the input is neither float32 nor float64.
-
-    Notes
-    -----
-    Errors of some ULP: that of x - max x, then 1 ULP of exp, 1 of the sum and its quotient.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import crossent.nn.functional as F
-    >>> F.softmax(np.log([1.0, 2.0, 5.0]), dim=0).round(6).tolist()
-    [0.125, 0.25, 0.625]
-    """
-    return _plans.Softmax(input, _softmax_axis(input, dim, "softmax", _stacklevel), log=False, dtype=dtype)
-
-
-@Differentiable
-def log_softmax(
-    input: ArrayLike,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: DTypeLike | None = None,
-    *,
-    out: NDArray[Any] | None = None,
-) -> _plans.Plan:
-    r"""Logarithm of the softmax along an axis.
-
-    .. math:: y_c = (x_c - \max x) - \log \sum_j e^{x_j - \max x}
-
-    Parameters
-    ----------
-    input, dim, dtype, out
-        As in :func:`softmax`.
-
-    Returns
-    -------
-    array
-        Log-probabilities in nats, of the input's shape and dtype: 0 or less. A row with +inf or nan, or with nothing but
-        -inf, is nan.
-
-    Raises
-    ------
-    IndexError, TypeError
-        As in :func:`softmax`.
-
-    Notes
-    -----
-    The maximum is taken away first, then the logarithm: large logits do not swallow it. The logarithm is a log1p, so that
-    log-probabilities near 0 are right to some ULP where torch gives 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import crossent.nn.functional as F
-    >>> F.log_softmax(np.log([1.0, 3.0]), dim=-1).round(6).tolist()
-    [-1.386294, -0.287682]
-    """
-    return _plans.Softmax(input, _softmax_axis(input, dim, "log_softmax", _stacklevel), log=True, dtype=dtype)
-
-
-@Differentiable
-def logsumexp(
-    input: ArrayLike, dim: int | Sequence[int], keepdim: bool = False, *, out: NDArray[Any] | None = None
-) -> _plans.Plan:
-    r"""Logarithm of the sum of exponentials along one or several axes.
-
-    .. math:: \log \sum_c e^{x_c} = \max x + \log \sum_c e^{x_c - \max x}
-
-    Parameters
-    ----------
-    input : array_like
-        x, of any shape, float32 or float64.
-    dim : int or sequence of ints
-        The axes to sum over.
-    keepdim : bool, default False
-        Keep them, with length 1.
-    out : array, optional
-        The array for the result.
-
-    Returns
-    -------
-    scalar or array
-        In nats, in the input's dtype. -inf for a sum of nothing.
-
-    Raises
-    ------
-    IndexError
-        If there is no such axis.
-    TypeError
-        If the input is neither float32 nor float64.
-
-    Notes
-    -----
-    The sum over all but one maximum is taken in float64 and goes through log1p: ``logsumexp([0, -30])`` is 9.4e-14, not 0.
-
-    Examples
-    --------
-    >>> import numpy as np, crossent
-    >>> print(crossent.logsumexp(np.log([1.0, 2.0, 5.0]), 0).round(6))
-    2.079442
-    >>> crossent.logsumexp(np.zeros((2, 4)), dim=1, keepdim=True).shape
-    (2, 1)
-    """
-    return _plans.LogSumExp(input, dim, keepdim)
 
 
 def one_hot(tensor: ArrayLike, num_classes: int = -1) -> NDArray[np.int64]:
@@ -339,14 +182,3 @@ def one_hot(tensor: ArrayLike, num_classes: int = -1) -> NDArray[np.int64]:
     result = np.zeros((*indices.shape, classes), np.int64)
     np.put_along_axis(result, indices.astype(np.intp)[..., np.newaxis], 1, axis=-1)
     return result
-
-
-def _softmax_axis(input: ArrayLike, dim: int | None, name: str, stacklevel: int) -> int:
-    if dim is not None:
-        return dim
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        UserWarning,
-        stacklevel=stacklevel + 1,
-    )
-    return 0 if np.ndim(input) in (0, 1, 3) else 1

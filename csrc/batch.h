@@ -1,0 +1,28 @@
+/* batch.h -- a batch cut into blocks: each computed by some thread, with scratch of its worker; their sums added in order.
+   The drivers softmax.c, pointwise.c and margin.c use it. */
+#ifndef CROSSENT_BATCH_H
+#define CROSSENT_BATCH_H
+
+#include <stddef.h>
+
+static inline size_t divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
+
+/* `items` things, per_block to a block but for the last one. The borders depend on the shape alone, never on threads. */
+struct span {
+    size_t first, count;
+};
+static inline struct span span_of(size_t items, size_t per_block, size_t block) {
+    const size_t first = block * per_block, left = items - first;
+    return (struct span){first, left < per_block ? left : per_block};
+}
+
+/* *sum = body(context, 0, ...) + body(context, 1, ...) + ..., each called once, with `scratch_size` bytes of scratch (NULL for
+   0) that no other call has at the same time. Returns 0, or -1 if memory ran out. */
+int sum_over_blocks(size_t blocks, size_t scratch_size, int threads,
+                    double (*body)(const void *context, size_t block, void *scratch), const void *context, double *sum);
+
+/* The same without a sum. */
+int run_over_blocks(size_t blocks, size_t scratch_size, int threads,
+                    void (*body)(const void *context, size_t block, void *scratch), const void *context);
+
+#endif
