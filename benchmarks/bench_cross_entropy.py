@@ -1,4 +1,4 @@
-"""The grid, cross entropy for the most part: time of loss and of loss with gradient, rate of memory, per instruction set and threads."""
+"""The grid: time of loss and of loss with gradient, rate of memory, per instruction set and threads."""
 
 import numpy as np
 

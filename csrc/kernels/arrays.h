@@ -41,11 +41,16 @@ SIMD void copy_strided(const struct crossent_view *view, const char *p, ptrdiff_
     }
 }
 
-SIMD void widen(const struct crossent_view *view, const uint16_t *p, size_t n, real *out) {
+SIMD void widen(const uint16_t *p, size_t n, real *out, vec (*load)(const uint16_t *p, size_t n)) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) v_store(out + i, load(p + i, LANES));
+    if (i < n) v_store_first(out + i, load(p + i, n - i), n - i);
+}
+SIMD void widen_halves(const struct crossent_view *view, const uint16_t *p, size_t n, real *out) {
     if (view->dtype == CROSSENT_FLOAT16)
-        for (size_t i = 0; i < n; i += LANES) v_store_first(out + i, v_load_f16(p + i, n - i), n - i);
+        widen(p, n, out, v_load_f16);
     else
-        for (size_t i = 0; i < n; i += LANES) v_store_first(out + i, v_load_bf16(p + i, n - i), n - i);
+        widen(p, n, out, v_load_bf16);
 }
 
 SIMD void copy_run(const struct crossent_view *view, const char *p, ptrdiff_t stride, size_t n, real *out) {
@@ -54,7 +59,7 @@ SIMD void copy_run(const struct crossent_view *view, const char *p, ptrdiff_t st
         copy_strided(view, p, 0, 1, out);
         for (size_t i = 1; i < n; i++) out[i] = out[0];
     } else if (is_half && !view->swapped && stride == sizeof(uint16_t) && (uintptr_t)p % sizeof(uint16_t) == 0) {
-        widen(view, (const uint16_t *)p, n, out);
+        widen_halves(view, (const uint16_t *)p, n, out);
     } else {
         copy_strided(view, p, stride, n, out);
     }
@@ -87,6 +92,10 @@ SIMD void copy_runs(const struct crossent_view *view, size_t first, size_t n, re
 }
 
 static __attribute__((noinline)) void pack(const struct crossent_view *view, size_t first, size_t n, real *out) {
+    if (view->dense && view->dtype >= CROSSENT_REALS && !view->negated) {
+        widen_halves(view, (const uint16_t *)view->data + first, n, out);
+        return;
+    }
     /* rows that repeat, as a weight for each class does: one of them, and copies of it */
     const int repeats = view->ndim == 2 && view->strides[0] == 0;
     size_t done = repeats && view->shape[1] < n ? view->shape[1] : n;

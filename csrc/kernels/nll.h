@@ -28,15 +28,20 @@ SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, 
 SIMD double sum_target_weight(const struct crossent_softmax_job *job, size_t first, size_t count, size_t *bad) {
     const real *weight = job->weight;
     struct double_sum sum = {0, 0};
-    size_t live = 0;
-    for (size_t position = first; position < first + count; position++) {
-        size_t t;
-        if (read_target(job, position, &t)) {
-            live++;
-            if (weight) add_to(&sum, (double)weight[t]);
-        } else if ((int64_t)t != job->ignore_index && *bad > position) {
-            *bad = position;
-        }
+    size_t total = 0;
+    for (size_t done = 0; done < count; done += LANES) {
+        const int64_t *const target = job->target + first + done;
+        const size_t n = count - done < LANES ? count - done : LANES;
+        size_t index[LANES];
+        const mask live = m_targets(target, n, job->ignore_index, job->classes, index);
+        total += m_count(live);
+        for (size_t i = 0; m_count(live) < n && i < n; i++)
+            if (target[i] != job->ignore_index && (uint64_t)target[i] >= (uint64_t)job->classes && *bad > first + done + i)
+                *bad = first + done + i;
+        real counts[LANES];
+        if (weight) v_store(counts, v_select(live, v_set(1), v_set(0)));
+        for (size_t i = 0; weight && i < n; i++)
+            if (counts[i] != 0) add_to(&sum, (double)weight[index[i]]);
     }
-    return weight ? value_of(sum) : (double)live;
+    return weight ? value_of(sum) : (double)total;
 }

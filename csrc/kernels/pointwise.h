@@ -6,6 +6,8 @@
 enum {
     PIECE = 1024, /* elements that are worked on at a time: operands that must be copied stay in the L1 cache */
     OPERANDS = 5,
+    AHEAD = PIECE / 2, /* elements between what is read and what will be */
+    SUMMED = 4,        /* values of a lane that are added before the sum goes to float64 */
 };
 
 /* The operands' pieces, or NULL where there is none; `scratch` is room for a piece of each and of both results. */
@@ -40,25 +42,29 @@ SIMD vec derivative_of(struct terms f, enum crossent_derivative derivative) {
     return derivative == CROSSENT_BY_INPUT ? f.by_input : derivative == CROSSENT_BY_TARGET ? f.by_target : f.by_extra;
 }
 
-/* The vectors of one piece; returns the sum so far. */
+/* The vectors of one piece; returns the sum so far. Some values are added in their own type before they go to float64. */
 SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct operands *in, size_t n, real *values,
                           real *output, wide sum, pointwise_formula formula, enum crossent_derivative derivative) {
     const vec zero = v_set(0), one = v_set(1), scale = v_set((real)job->grad_scale);
+    vec short_sum = zero;
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i;
+        v_prefetch(in->x + i + AHEAD); /* without it a loop that computes much waits for memory half of its time */
+        v_prefetch((in->y ? in->y : in->x) + i + AHEAD);
         const vec x = v_load_first(in->x + i, left, zero), y = in->y ? v_load_first(in->y + i, left, zero) : zero;
         const vec z = in->z ? v_load_first(in->z + i, left, one) : one;
         const struct terms f = formula(x, y, z, job->parameters);
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
         const vec value = in->weight ? v_mul(f.value, w) : f.value;
         if (values) v_store_first(values + i, value, left);
-        sum = wide_add(sum, v_select(m_first(left), value, zero));
+        short_sum = v_add_where(m_first(left), short_sum, value);
+        if (i % (SUMMED * LANES) == (SUMMED - 1) * LANES) sum = wide_add(sum, short_sum), short_sum = zero;
         if (derivative == CROSSENT_NO_DERIVATIVE) continue;
         const vec flow = in->grad_output ? v_mul(scale, v_load_first(in->grad_output + i, left, zero)) : scale;
         const vec slope = derivative_of(f, derivative);
         v_store_first(output + i, v_mul(in->weight ? v_mul(slope, w) : slope, flow), left);
     }
-    return sum;
+    return wide_add(sum, short_sum);
 }
 
 SIMD double pointwise_run(const struct crossent_pointwise_job *job, size_t first, size_t count, real *scratch,

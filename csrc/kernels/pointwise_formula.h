@@ -27,7 +27,8 @@ struct logistic {
     vec up, down, log, plus, minus; /* max(x, 0), max(-x, 0), log1p(e); softplus(x) = up + log, softplus(-x) = down + log */
 };
 SIMD struct logistic logistic(vec x) {
-    const vec zero = v_set(0), one = v_set(1), e = v_exp(v_negative(v_abs(x))), log = v_log1p(e);
+    const vec zero = v_set(0), one = v_set(1);
+    const vec e = v_exp_scaled(v_negative(v_abs(x)), zero, v_set(EXP_LOWEST)), log = v_log1p_unit(e);
     const vec up = v_max(zero, x), down = v_max(zero, v_negative(x));
     const mask positive = v_not_less(x, zero);
     return (struct logistic){
@@ -91,14 +92,14 @@ SIMD struct terms binary_cross_entropy(vec x, vec y, vec z, const double *p) {
     };
 }
 
-/* l = (1 - y) softplus(x) + z y softplus(-x): no term is negative for y of [0, 1], so nothing cancels
-   dl/dx = (1 - y) sigmoid(x) - z y sigmoid(-x),  dl/dy = z softplus(-x) - softplus(x), which is -x for z = 1 */
+/* l = (1 - y) softplus(x) + z y softplus(-x), with the common log taken out: no term is negative for y of [0, 1], so nothing
+   cancels dl/dx = (1 - y) sigmoid(x) - z y sigmoid(-x),  dl/dy = z softplus(-x) - softplus(x), which is -x for z = 1 */
 SIMD struct terms binary_cross_entropy_with_logits(vec x, vec y, vec z, const double *p) {
     (void)p;
     const struct logistic s = logistic(x);
     const vec off = v_sub(v_set(1), y), on = v_mul(z, y);
     return (struct terms){
-        .value = v_add(zero_forgives(off, s.plus), zero_forgives(on, s.minus)),
+        .value = v_mul_add(v_add(off, on), s.log, v_add(zero_forgives(off, s.up), zero_forgives(on, s.down))),
         .by_input = v_div(v_sub(v_mul(off, s.one_or_e), v_mul(on, s.e_or_one)), s.total),
         .by_target = v_mul_add(v_sub(z, v_set(1)), s.log, v_sub(v_mul(z, s.down), s.up)),
     };

@@ -9,12 +9,12 @@
    Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax functions, 2021, algorithm 4.1. */
 #include "../double_sum.h"
 
-/* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power over `unit`, the same for x = m,
-   which is known as unit + unit_low: all terms share its error.
-   With |m| <= NEAR the origin is 0: x enters the exponential as it is, and the rounding error of x - m, which would cost a
-   probability up to |x - m| half ULP, is not made. Further out the origin is m, the power 0 and the unit 1. */
+/* How e^(x - m) is computed for a row: as e^(x - origin) 2^-power times `inverse`, which is known as inverse + inverse_low:
+   all terms share its error. With |m| <= NEAR the origin is 0: x enters the exponential as it is, and the rounding error of
+   x - m, which would cost a probability up to |x - m| half ULP, is not made; power and inverse are those of 1 / e^m. Further
+   out the origin is m, the power 0 and the inverse 1. */
 struct scale {
-    vec origin, power, floor, unit, unit_low;
+    vec origin, power, floor, inverse, inverse_low;
 };
 
 SIMD struct scale scale_of(vec max) {
@@ -23,7 +23,8 @@ SIMD struct scale scale_of(vec max) {
     const vec top = v_select(near, max, zero);
     const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
     struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, v_set(EXP_LOWEST))};
-    scale.power = v_exp_reduced(top, &scale.unit, &scale.unit_low);
+    const vec power = v_exp_reduced(v_sub(zero, top), &scale.inverse, &scale.inverse_low); /* e^-m = 2^power inverse */
+    scale.power = v_sub(zero, power);
     return scale;
 }
 
@@ -74,7 +75,7 @@ SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale)
     const vec spread_part = v_mul(s.v, v_mul_add(s.mass, log_sum, s.distance));
 
     /* 1 - p_t = (the other terms) / sum, which does not cancel as p_t - 1 would */
-    const vec e_target = v_div(scaled_exp(s.at_target, scale), scale->unit);
+    const vec e_target = v_mul(scaled_exp(s.at_target, scale), scale->inverse);
     const vec others = v_select(v_equal(s.at_target, s.max), rest, v_add(v_sub(one, e_target), rest));
     const vec spread_gradient = v_mul(s.v, v_sub(v_div(v_mul(s.mass, e_target), sum), s.spread_at_target));
     const vec index_gradient = v_mul(s.u, v_div(others, sum));
@@ -87,11 +88,11 @@ SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale)
     };
 }
 
-/* No target: value = logsumexp(x) = m + log1p(rest),  exp_scale = k / sum. */
-SIMD struct row_finish finish_without_target(struct row_state s) {
+/* No target: value = logsumexp(x) = (m + shift) + log1p(rest),  exp_scale = k / sum; shift: what was taken from x before. */
+SIMD struct row_finish finish_without_target(struct row_state s, vec shift) {
     const vec rest = v_add(s.rest, v_sub(s.max, s.max)), zero = v_set(0);
     return (struct row_finish){
-        .value = v_add(s.max, v_log1p(s.rest)),
+        .value = v_add(v_add(s.max, shift), v_log1p(s.rest)),
         .log_sum = v_log1p(rest),
         .exp_scale = v_div(s.k, v_add(v_set(1), rest)),
         .spread_scale = zero,

@@ -1,74 +1,92 @@
 /* softmax_positions.h -- the softmax family with lanes across positions: each lane is one softmax, the loop runs over the
-   classes. It serves a class axis that is not the last (segmentation), where neighbouring positions are neighbours in
-   memory, and rows of few classes (inner == 1), which are transposed into a tile first: then no lane is idle and nothing is
-   summed across lanes. A tile of TILE vectors is finished before the next is begun, so that it stays in the L1 cache.
+   classes. It serves a class axis that is not the last (segmentation), and rows of few classes (inner == 1): no lane is idle
+   and nothing is summed across lanes. Either is brought into a tile that stays in the L1 cache, rows by a transposition,
+   images because their class planes, a power of two apart, would fall on the same few lines of every cache.
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    TILE = 4,  /* vectors of positions */
-    SHORT = 4, /* classes added in the lanes' type before they go to float64 */
+    SHORT = 4,    /* classes added in the lanes' type before they go to float64 */
+    MAXIMA = 4,   /* independent maxima, to hide the latency of a comparison */
+    TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
+    TILE = TOGETHER * LANES,
 };
 
-/* TILE vectors of positions: logits, probabilities and output of class c are at c * stride, a vector behind the other. */
+/* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
+   asked for bit by bit, beside the arithmetic, because a core waits for no more than some ten lines at a time. */
+struct ahead {
+    const char *at;
+    size_t next_class, next_vector;
+};
+
+/* Up to TILE positions: logits and probabilities of class c are at c * TILE; e^(x - m) takes the place of the logits.
+   The output of class c goes to output + c * output_step. */
 struct tile {
-    const real *x, *probabilities;
+    real *x;
+    const real *probabilities;
     real *output;
-    size_t stride, positions;
+    size_t output_step, positions;
+    struct ahead input_ahead, output_ahead; /* the next tile's logits, and this one's output */
 };
 
-SIMD size_t lanes_of(const struct tile *tile, size_t v) {
-    const size_t before = v * LANES;
-    return before >= tile->positions ? 0 : tile->positions - before < LANES ? tile->positions - before : LANES;
-}
+/* One vector of a tile: its first position, and how many there are of LANES. */
+struct lanes {
+    size_t at, n;
+};
 
-SIMD void tile_max(const struct tile *tile, size_t classes, vec max[TILE]) {
-    for (size_t v = 0; v < TILE; v++) max[v] = v_set(-INFINITY);
-    for (size_t c = 0; c < classes; c++)
+SIMD vec lanes_max(const struct tile *tile, size_t classes, struct lanes l) {
+    vec max[MAXIMA];
+    for (size_t i = 0; i < MAXIMA; i++) max[i] = v_set(-INFINITY);
+    const real *x = tile->x + l.at;
+    size_t c = 0;
+    for (; c + MAXIMA <= classes; c += MAXIMA)
 #pragma GCC unroll 4
-        for (size_t v = 0; v < TILE; v++) {
-            const vec x = v_load_first(tile->x + c * tile->stride + v * LANES, lanes_of(tile, v), v_set(0));
-            max[v] = v_max(x, max[v]);
-        }
+        for (size_t i = 0; i < MAXIMA; i++, x += TILE) max[i] = v_max(v_load(x), max[i]);
+    for (; c < classes; c++, x += TILE) max[0] = v_max(v_load(x), max[0]);
+    return v_max(v_max(max[0], max[1]), v_max(max[2], max[3]));
 }
 
 /* b of class c for one vector of positions */
-SIMD vec position_spread(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, size_t v, size_t n,
+SIMD vec position_spread(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, struct lanes l,
                          enum spread spread) {
     const vec w = v_set(spread == WEIGHTS || spread == WEIGHTED_PROBABILITIES ? ((const real *)job->weight)[c] : 1);
     if (spread < PROBABILITIES) return w;
     const double eps = job->label_smoothing;
     const vec slope = v_set((real)(1.0 - eps)), offset = v_set((real)(eps / (double)job->classes));
-    const vec q = v_load_first(tile->probabilities + c * tile->stride + v * LANES, n, v_set(0));
+    const vec q = v_load(tile->probabilities + c * TILE + l.at);
     const vec b = v_mul_add(slope, q, offset);
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
 
-/* rest, distance and mass of one vector of positions; e^(x - m) unit goes to the output for a gradient */
-SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
-                           enum spread spread, enum crossent_output kind, const struct scale *scale, struct row_state *state) {
+/* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse stays in the tile for a gradient */
+SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
+                           enum crossent_output kind, const struct scale *scale, struct row_state *state) {
     const vec zero = v_set(0), one = v_set(1);
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
+    const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
+    const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
     wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero();
     vec below_count = zero;
     for (size_t first = 0; first < job->classes; first += SHORT) {
         const size_t end = job->classes - first < SHORT ? job->classes : first + SHORT;
         vec short_rest = zero, short_distance = zero, short_mass = zero;
         for (size_t c = first; c < end; c++) {
-            const size_t at = c * tile->stride + v * LANES;
-            const vec x = v_load_first(tile->x + at, n, zero);
-            const vec e = scaled_exp(x, scale);
+            v_prefetch(next_input);
+            if (kind == CROSSENT_GRADIENT) v_prefetch_to_write(next_output);
+            next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
+            const vec x = v_load(tile->x + c * TILE + l.at);
+            const vec e = v_exp_scaled(x, scale->power, scale->floor);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
             short_rest = v_add_where(below, short_rest, e);
             below_count = v_add_where(below, below_count, one);
             if (spread != NO_SPREAD) {
-                const vec b = position_spread(job, tile, c, v, n, spread);
+                const vec b = position_spread(job, tile, c, l, spread);
                 vec term = v_sub(origin, x);
                 if (spread != UNIFORM) term = v_mul(b, term);
                 if (spread >= PROBABILITIES) term = v_select(v_equal(b, zero), zero, term); /* 0 * inf is 0 here */
                 short_distance = v_add(short_distance, term);
                 short_mass = v_add(short_mass, b);
             }
-            if (kind == CROSSENT_GRADIENT) v_store_first(tile->output + at, e, n);
+            if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
         }
         rest = wide_add(rest, short_rest);
         if (spread != NO_SPREAD) {
@@ -77,169 +95,260 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         }
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
-    state->rest = v_add(wide_div(rest, scale->unit, scale->unit_low), ties);
+    state->rest = v_add(wide_mul(rest, scale->inverse, scale->inverse_low), ties);
     state->distance = wide_to_vec(distance);
     state->mass = wide_to_vec(mass);
 }
 
-/* What a vector of positions has as target. */
+/* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */
 struct position_targets {
-    real live[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
     size_t class_of[LANES];
+    mask live;
 };
 
-SIMD void read_position_targets(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
-                                size_t position, enum spread spread, struct position_targets *out) {
-    memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < n; i++) {
-        size_t t = 0;
-        const int live = job->target == NULL || read_target(job, position + i, &t);
-        out->live[i] = (real)live;
-        out->k[i] = live ? gradient_factor(job, position + i) : 0;
-        if (job->target == NULL || !live) continue;
-        out->class_of[i] = t;
-        out->at_target[i] = tile->x[t * tile->stride + v * LANES + i];
-        out->u[i] = index_weight(job, t);
-        out->spread_at_target[i] = spread == WEIGHTS ? ((const real *)job->weight)[t] : 1;
+SIMD struct position_targets read_position_targets(const struct crossent_softmax_job *job, size_t n, size_t position) {
+    struct position_targets targets = {.live = m_first(LANES)};
+    if (job->target) targets.live = m_targets(job->target + position, n, job->ignore_index, job->classes, targets.class_of);
+    return targets;
+}
+
+/* What the targets are to the formulas: the target's logit, its weight, the factor of the gradient. */
+SIMD void set_targets(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, size_t position,
+                      const struct position_targets *targets, enum spread spread, struct row_state *state) {
+    const real *const weight = job->weight;
+    real k[LANES];
+    state->k = v_set((real)job->grad_scale);
+    for (size_t i = 0; job->grad_output && i < LANES; i++) k[i] = i < l.n ? gradient_factor(job, position + i) : 0;
+    if (job->grad_output) state->k = v_load(k);
+    state->v = v_set(spread_factor(job, spread));
+    state->at_target = state->max;
+    state->u = state->spread_at_target = v_set(0);
+    if (job->target == NULL) return;
+    state->at_target = v_look_up(tile->x + l.at, targets->class_of, TILE);
+    state->u = v_set((real)(1.0 - job->label_smoothing));
+    state->spread_at_target = v_set(1);
+    if (weight == NULL) return;
+    real u[LANES], of_target[LANES];
+    for (size_t i = 0; i < LANES; i++) {
+        u[i] = index_weight(job, targets->class_of[i]);
+        of_target[i] = weight[targets->class_of[i]];
     }
+    state->u = v_load(u);
+    if (spread == WEIGHTS) state->spread_at_target = v_load(of_target);
 }
 
 /* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored */
-SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t n,
-                          enum spread spread, enum crossent_output kind, vec max, const struct scale *scale,
-                          const struct row_finish *done, const struct position_targets *targets) {
-    const mask live = v_unequal(v_load(targets->live), v_set(0));
-    const vec exp_scale = v_div(done->exp_scale, scale->unit);
-    real at_target[LANES];
-    v_store(at_target, done->target_gradient);
-    for (size_t c = 0; c < job->classes; c++) {
-        const size_t at = c * tile->stride + v * LANES;
+SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
+                          enum crossent_output kind, vec max, const struct scale *scale, const struct row_finish *done,
+                          const struct position_targets *targets) {
+    const vec exp_scale = v_mul(done->exp_scale, scale->inverse), zero = v_set(0);
+    const int all_live = m_count(targets->live) == LANES;
+    real *output = tile->output + l.at;
+    for (size_t c = 0; c < job->classes; c++, output += tile->output_step) {
+        const vec x = v_load(tile->x + c * TILE + l.at);
         vec y;
         if (kind == CROSSENT_LOG_SOFTMAX) {
-            y = v_sub(v_sub(v_load_first(tile->x + at, n, max), max), done->log_sum);
+            y = v_sub(v_sub(x, max), done->log_sum);
         } else {
-            y = v_mul(v_load_first(tile->output + at, n, max), exp_scale);
-            if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, v, n, spread), y);
+            y = v_mul(x, exp_scale);
+            if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, l, spread), y);
         }
-        v_store_first(tile->output + at, v_select(live, y, v_set(0)), n);
+        v_store_first(output, all_live ? y : v_select(targets->live, y, zero), l.n);
     }
-    for (size_t i = 0; kind == CROSSENT_GRADIENT && job->target && i < n; i++)
-        if (targets->live[i] != 0) tile->output[targets->class_of[i] * tile->stride + v * LANES + i] = at_target[i];
+    if (kind != CROSSENT_GRADIENT || job->target == NULL) return;
+    real at_target[LANES];
+    v_store(at_target, v_select(targets->live, done->target_gradient, zero)); /* class 0 of an ignored lane is 0 already */
+    for (size_t i = 0; i < LANES && i < l.n; i++)
+        tile->output[targets->class_of[i] * tile->output_step + l.at + i] = at_target[i];
 }
 
-/* One vector of a tile, from logits to value and output; `position` is its first one. Returns the values, 0 where ignored. */
-SIMD vec finish_positions(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t position, vec max,
-                          enum spread spread, enum crossent_output kind) {
-    const size_t n = lanes_of(tile, v);
-    struct position_targets targets;
-    read_position_targets(job, tile, v, n, position, spread, &targets);
-    const struct scale scale = scale_of(max);
-    struct row_state state = {.max = max};
-    reduce_positions(job, tile, v, n, spread, kind, &scale, &state);
-    state.at_target = job->target ? v_load(targets.at_target) : max;
-    state.spread_at_target = v_load(targets.spread_at_target);
-    state.u = v_load(targets.u);
-    state.v = v_set(spread_factor(job, spread));
-    state.k = v_load(targets.k);
+/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0, or still
+   infinite. Returns how much they were shifted by. */
+SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, struct row_state *state, struct scale *scale) {
+    const vec shift = scale->origin, zero = v_set(0);
+    if (m_count(v_equal(shift, zero)) == LANES) return zero;
+    const vec max = state->max, difference = v_sub(max, shift);
+    state->max = v_select(v_equal(difference, difference), difference, max);
+    for (size_t c = 0; c < classes; c++) {
+        real *const at = tile->x + c * TILE + l.at;
+        const vec x = v_load(at);
+        v_store(at, v_select(v_equal(x, max), state->max, v_sub(x, shift)));
+    }
+    scale->origin = zero;
+    return shift;
+}
+
+/* A tile, from logits to values and output; `position` is its first one. Returns the values, added up in each lane, 0 where a
+   position is ignored. */
+SIMD vec finish_tile(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, enum spread spread,
+                     enum crossent_output kind) {
+    const size_t vectors = (tile->positions + LANES - 1) / LANES;
+    struct position_targets targets[TOGETHER];
+    struct row_state state[TOGETHER];
+    struct scale scale[TOGETHER];
+    struct row_finish done[TOGETHER];
+    struct lanes l[TOGETHER];
+    vec shift[TOGETHER];
+    for (size_t v = 0; v < vectors; v++) {
+        l[v] = (struct lanes){v * LANES, tile->positions - v * LANES};
+        state[v].max = lanes_max(tile, job->classes, l[v]);
+    }
+    for (size_t v = 0; v < vectors; v++) scale[v] = scale_of(state[v].max);
+    for (size_t v = 0; v < vectors; v++) {
+        shift[v] = shift_far(tile, job->classes, l[v], &state[v], &scale[v]);
+        targets[v] = read_position_targets(job, l[v].n, position + l[v].at);
+        set_targets(job, tile, l[v], position + l[v].at, &targets[v], spread, &state[v]);
+        reduce_positions(job, tile, l[v], spread, kind, &scale[v], &state[v]);
+    }
     const int has_target = job->target || job->probabilities.data;
-    const struct row_finish done = has_target ? finish_row(state, &scale) : finish_without_target(state);
-    if (kind != CROSSENT_NO_OUTPUT) write_positions(job, tile, v, n, spread, kind, max, &scale, &done, &targets);
-    const vec value = v_select(v_unequal(v_load(targets.live), v_set(0)), done.value, v_set(0));
-    if (job->values) v_store_first((real *)job->values + position, value, n);
-    return value;
+    vec sum = v_set(0);
+    for (size_t v = 0; v < vectors; v++) {
+        done[v] = has_target ? finish_row(state[v], &scale[v]) : finish_without_target(state[v], shift[v]);
+        const vec value = v_select(targets[v].live, done[v].value, v_set(0));
+        if (job->values) v_store_first((real *)job->values + position + l[v].at, value, l[v].n);
+        sum = v_add_where(m_first(l[v].n), sum, value);
+    }
+    for (size_t v = 0; kind != CROSSENT_NO_OUTPUT && v < vectors; v++)
+        write_positions(job, tile, l[v], spread, kind, state[v].max, &scale[v], &done[v], &targets[v]);
+    return sum;
 }
 
-/* Rows of few classes to a tile with a lane per row, and back. */
-SIMD void transpose_rows(const real *rows, size_t classes, size_t count, real *tile) {
-    for (size_t v = 0; v < TILE; v++) {
-        const size_t before = v * LANES, n = before >= count ? 0 : count - before < LANES ? count - before : LANES;
-        for (size_t c = 0; c < classes; c++)
-            v_store(tile + c * TILE * LANES + before, v_load_strided(rows + before * classes + c, classes, n, v_set(0)));
+/* A square of LANES rows by up to LANES columns of a matrix of rows `from`, `count` and `width` of them there, transposed. */
+SIMD void transpose_square(const real *from, size_t from_step, size_t count, size_t width, real *to, size_t to_step,
+                           size_t to_count, size_t to_width) {
+    const vec zero = v_set(0);
+    vec square[LANES];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < LANES; i++) square[i] = i < count ? v_load_first(from + i * from_step, width, zero) : zero;
+    v_transpose(square);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < LANES; i++)
+        if (i < to_count) v_store_first(to + i * to_step, square[i], to_width);
+}
+
+/* Up to LANES rows of few classes to lanes of a tile, and back. */
+SIMD void transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
+    for (size_t c = 0; c < classes; c += LANES) {
+        const size_t width = classes - c < LANES ? classes - c : LANES;
+        if (height == LANES && width == LANES)
+            transpose_square(rows + c, classes, LANES, LANES, tile + c * TILE, TILE, LANES, LANES);
+        else
+            transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
     }
 }
-SIMD void transpose_back(const real *tile, size_t classes, size_t count, real *rows) {
-    for (size_t v = 0; v * LANES < count; v++) {
-        const size_t before = v * LANES, n = count - before < LANES ? count - before : LANES;
-        for (size_t c = 0; c < classes; c++)
-            v_store_strided(rows + before * classes + c, classes, v_load(tile + c * TILE * LANES + before), n);
+SIMD void transpose_back(const real *tile, size_t classes, size_t height, real *rows) {
+    for (size_t c = 0; c < classes; c += LANES) {
+        const size_t width = classes - c < LANES ? classes - c : LANES;
+        if (height == LANES && width == LANES)
+            transpose_square(tile + c * TILE, TILE, LANES, LANES, rows + c, classes, LANES, LANES);
+        else
+            transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
     }
 }
 
-/* finish_positions, compiled for what a job asks. */
-typedef vec (*position_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, size_t position,
-                                 vec max);
+/* n rows from element `start` on to a tile; `rows` is room for LANES of them. */
+SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, real *rows) {
+    for (size_t r = 0; r < n; r += LANES) {
+        const size_t height = n - r < LANES ? n - r : LANES;
+        transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
+    }
+}
+/* Through `rows` even where the output could be written to: one line after the other, not pieces of LANES rows. */
+SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
+                       real *rows) {
+    for (size_t r = 0; r < n; r += LANES) {
+        const size_t height = n - r < LANES ? n - r : LANES;
+        transpose_back(tile + r, classes, height, rows);
+        put(output, start + r * classes, height * classes, rows);
+    }
+}
 
-/* One tile of positions: where it is, or in scratch. */
-struct positions_at {
-    size_t start, positions; /* the index of class 0 at the first position; how many there are */
-};
+SIMD size_t element_size(enum crossent_dtype dtype) {
+    return dtype == CROSSENT_FLOAT64 ? sizeof(double) : dtype == CROSSENT_FLOAT32 ? sizeof(float) : sizeof(uint16_t);
+}
+/* Ahead of an array's element, with a class `step` elements behind the other, and a vector `jump`; nothing if it is not dense.
+ */
+SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
+    const size_t size = element_size(dtype);
+    if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
+    return (struct ahead){(const char *)data + element * size, step * size, jump * size};
+}
 
-SIMD struct tile tile_in_place(const struct crossent_softmax_job *job, struct positions_at at) {
-    return (struct tile){
-        .x = (const real *)job->input.data + at.start,
-        .probabilities = job->probabilities.data ? (const real *)job->probabilities.data + at.start : NULL,
-        .output = job->output.data ? (real *)job->output.data + at.start : NULL,
-        .stride = job->inner,
-        .positions = at.positions,
+/* finish_tile, compiled for what a job asks. */
+typedef vec (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position);
+
+/* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
+SIMD vec softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, real *x, real *q,
+                        real *rows) {
+    const size_t classes = job->classes, start = first * classes;
+    rows_to_tile(&job->input, classes, start, n, x, rows);
+    if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, rows);
+    const struct tile tile = {
+        .x = x,
+        .probabilities = q,
+        .output = x,
+        .output_step = TILE,
+        .positions = n,
+        .input_ahead =
+            ahead_of(job->input.data, job->input.dtype, job->input.dense, start + TILE * classes, LANES, LANES * classes),
+        .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
+    const vec sum = finish(job, &tile, first);
+    if (job->kind != CROSSENT_NO_OUTPUT) tile_to_rows(x, classes, start, n, &job->output, rows);
+    return sum;
 }
 
-/* Rows of few classes, transposed; `rows` is room for them. */
-SIMD struct tile transposed_tile(const struct crossent_softmax_job *job, struct positions_at at, real *logits,
-                                 real *probabilities, real *rows) {
-    const size_t classes = job->classes, size = at.positions * classes;
-    transpose_rows(fetch(&job->input, at.start, size, rows), classes, at.positions, logits);
-    if (job->probabilities.data)
-        transpose_rows(fetch(&job->probabilities, at.start, size, rows), classes, at.positions, probabilities);
-    return (struct tile){logits, probabilities, logits, TILE * LANES, at.positions};
-}
-SIMD void put_transposed(const struct crossent_softmax_job *job, struct positions_at at, const real *logits, real *rows) {
-    real *const output = place(&job->output, at.start, rows);
-    transpose_back(logits, job->classes, at.positions, output);
-    put(&job->output, at.start, at.positions * job->classes, output);
-}
-
-/* Positions that are not reals side by side. */
-SIMD struct tile copied_tile(const struct crossent_softmax_job *job, struct positions_at at, real *logits) {
-    const size_t step = TILE * LANES;
-    real *const probabilities = logits + job->classes * step;
-    for (size_t c = 0; c < job->classes; c++) {
-        copy_to(logits + c * step, &job->input, at.start + c * job->inner, at.positions);
-        if (job->probabilities.data)
-            copy_to(probabilities + c * step, &job->probabilities, at.start + c * job->inner, at.positions);
+/* Positions side by side in memory: one class's plane after the other. */
+SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile) {
+    const int whole = is_direct(view) && n == TILE;
+    for (size_t c = 0; c < classes; c++, start += inner, tile += TILE) {
+        if (!whole) {
+            copy_to(tile, view, start, n);
+            for (size_t i = n; i % LANES != 0; i++) tile[i] = 0;
+            continue;
+        }
+        const real *const x = (const real *)view->data + start;
+#pragma GCC unroll 4
+        for (size_t i = 0; i < TILE; i += LANES) v_store(tile + i, v_load(x + i));
     }
-    return (struct tile){logits, probabilities, logits, step, at.positions};
 }
-SIMD void put_copied(const struct crossent_softmax_job *job, struct positions_at at, const real *logits) {
-    for (size_t c = 0; c < job->classes; c++)
-        put(&job->output, at.start + c * job->inner, at.positions, logits + c * TILE * LANES);
+
+/* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q. */
+SIMD vec softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
+                           real *x, real *q) {
+    const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
+    const int in_place = job->kind != CROSSENT_NO_OUTPUT && job->output.dtype == REAL;
+    planes_to_tile(&job->input, classes, inner, start, n, x);
+    if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
+    const struct tile tile = {
+        .x = x,
+        .probabilities = q,
+        .output = in_place ? (real *)job->output.data + start : x,
+        .output_step = in_place ? inner : TILE,
+        .positions = n,
+        .input_ahead = ahead_of(job->input.data, job->input.dtype, job->input.dense, start + 2 * TILE, inner, LANES),
+        .output_ahead = {(const char *)x, 0,
+                         0}, /* asking for the lines of planes, which may all fall on the same few, costs more */
+    };
+    const vec sum = finish(job, &tile, outer * inner + first);
+    if (job->kind != CROSSENT_NO_OUTPUT && !in_place)
+        for (size_t c = 0; c < classes; c++) put(&job->output, start + c * inner, n, x + c * TILE);
+    return sum;
 }
 
 SIMD size_t position_scratch_size(const struct crossent_softmax_job *job) {
-    if (job->inner == 1 || is_direct_job(job)) return 0;
-    return job->classes * TILE * LANES * (job->probabilities.data ? 2 : 1) * sizeof(real);
+    return job->classes <= NARROW ? 0 : job->classes * TILE * (job->probabilities.data ? 2 : 1) * sizeof(real);
 }
 
-SIMD double softmax_positions(position_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
+SIMD double softmax_positions(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
                               size_t count, real *scratch) {
-    real logits[NARROW * TILE * LANES], probabilities[NARROW * TILE * LANES], rows[NARROW * TILE * LANES];
-    const size_t classes = job->classes, step = TILE * LANES;
-    const int narrow_rows = job->inner == 1, has_output = job->kind != CROSSENT_NO_OUTPUT;
+    real few_x[NARROW * TILE], few_q[NARROW * TILE], rows[NARROW * LANES];
+    real *const x = scratch ? scratch : few_x, *const q = scratch ? scratch + job->classes * TILE : few_q;
     wide sum = wide_zero();
-    for (size_t done = 0; done < count; done += step) {
-        const struct positions_at at = {
-            .start = outer * classes * job->inner + (first + done) * (narrow_rows ? classes : 1),
-            .positions = count - done < step ? count - done : step,
-        };
-        const struct tile tile = narrow_rows ? transposed_tile(job, at, logits, probabilities, rows)
-                                 : scratch   ? copied_tile(job, at, scratch)
-                                             : tile_in_place(job, at);
-        vec max[TILE];
-        tile_max(&tile, classes, max);
-        for (size_t v = 0; v * LANES < at.positions; v++)
-            sum = wide_add(sum, finish(job, &tile, v, outer * job->inner + first + done + v * LANES, max[v]));
-        if (narrow_rows && has_output) put_transposed(job, at, logits, rows);
-        if (!narrow_rows && scratch && has_output) put_copied(job, at, scratch);
+    for (size_t done = 0; done < count; done += TILE) {
+        const size_t n = count - done < TILE ? count - done : TILE;
+        sum = wide_add(sum, job->inner == 1 ? softmax_of_few(finish, job, first + done, n, x, q, rows)
+                                            : softmax_of_planes(finish, job, outer, first + done, n, x, q));
     }
     return wide_sum(sum);
 }

@@ -128,7 +128,8 @@ SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max,
     return m_count(below);
 }
 
-/* The sums of a block's n columns, measured from their own maximum; e^(x - m) unit goes to the output for a gradient. */
+/* The sums of a block's n columns, measured from their own maximum; e^(x - m) over `inverse` goes to the output for a gradient.
+ */
 SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
     const real highest = run_max(row->x, n);
     const vec max = v_set(highest), origin = v_set((real)reference(highest)), zero = v_set(0);
@@ -151,10 +152,10 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
         done += LANES;
     }
     flush(&total, lanes, 1, row->spread);
-    const double unit = (double)first_lane(scale.unit) + (double)first_lane(scale.unit_low);
+    const double inverse = (double)first_lane(scale.inverse) + (double)first_lane(scale.inverse_low);
     return (struct crossent_partial){
         .max = highest,
-        .rest = wide_sum(total.rest) / unit + ((double)(done - below) - 1.0),
+        .rest = wide_sum(total.rest) * inverse + ((double)(done - below) - 1.0),
         .distance = wide_sum(total.distance),
         .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
     };
@@ -218,7 +219,7 @@ SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_
     };
     const int has_target = job->target || job->probabilities.data;
     const struct scale scale = scale_of(state.max);
-    const struct row_finish f = has_target ? finish_row(state, &scale) : finish_without_target(state);
+    const struct row_finish f = has_target ? finish_row(state, &scale) : finish_without_target(state, v_set(0));
     v_store(out->value, f.value);
     v_store(out->log_sum, f.log_sum);
     v_store(out->exp_scale, f.exp_scale);
@@ -264,8 +265,8 @@ SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const double rescale = block_max == done->max ? 1.0 : exp(block_max - done->max);
-    const double unit = kind == CROSSENT_GRADIENT ? (double)first_lane(scale_of(v_set((real)block_max)).unit) : 1.0;
-    write_run(&view, width, done, done->exp_scale * rescale / unit);
+    const double inverse = kind == CROSSENT_GRADIENT ? (double)first_lane(scale_of(v_set((real)block_max)).inverse) : 1.0;
+    write_run(&view, width, done, done->exp_scale * rescale * inverse);
     if (kind == CROSSENT_GRADIENT && job->target && read_target(job, row, &t) && t - first < width)
         view.output[t - first] = (real)done->target_gradient;
     if (kind != CROSSENT_NO_OUTPUT) put(&job->output, row * job->classes + first, width, view.output);

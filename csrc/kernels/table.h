@@ -32,9 +32,8 @@
                                         const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) { \
         write_block(job, row, block, block_max, done, spread, CROSSENT_##kind, scratch, slot); \
     } \
-    static vec finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t v, \
-                                        size_t position, vec max) { \
-        return finish_positions(job, tile, v, position, max, spread, CROSSENT_##kind); \
+    static vec finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t position) { \
+        return finish_tile(job, tile, position, spread, CROSSENT_##kind); \
     }
 EACH_KERNEL(DEFINE)
 #undef DEFINE
@@ -44,7 +43,7 @@ static const struct row_kernels row_kernels[CROSSENT_OUTPUTS][SPREADS] = {EACH_K
 #undef ROW_KERNELS
 
 #define FINISHER(spread, kind) [CROSSENT_##kind][spread] = finish_##spread##_##kind,
-static const position_finisher position_finishers[CROSSENT_OUTPUTS][SPREADS] = {EACH_KERNEL(FINISHER)};
+static const tile_finisher tile_finishers[CROSSENT_OUTPUTS][SPREADS] = {EACH_KERNEL(FINISHER)};
 #undef FINISHER
 
 static const struct row_kernels *row_kernels_of(const struct crossent_softmax_job *job) {
@@ -52,7 +51,7 @@ static const struct row_kernels *row_kernels_of(const struct crossent_softmax_jo
 }
 
 static double positions(const struct crossent_softmax_job *job, size_t outer, size_t first, size_t count, void *scratch) {
-    return softmax_positions(position_finishers[job->kind][spread_of(job)], job, outer, first, count, scratch);
+    return softmax_positions(tile_finishers[job->kind][spread_of(job)], job, outer, first, count, scratch);
 }
 static size_t positions_scratch(const struct crossent_softmax_job *job) { return position_scratch_size(job); }
 

@@ -6,6 +6,7 @@
    | v_exp_reduced      | abs(x) < 1024, nan | 0.3 ULP, high and low  | nan gives nan                                       |
    | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
    | v_log1p            | x >= -1, nan       | 1 ULP                  | log1p(0) = 0, of -1 -inf, of inf inf, of nan nan    |
+   | v_log1p_unit       | 0 <= x <= 1, nan   | 1 ULP                  | of nan nan                                          |
    | v_log              | all                | 1 ULP                  | log 0 = -inf, of less nan, log 1 = 0, of inf inf    | */
 
 #include <math.h>
@@ -56,25 +57,33 @@ SIMD vec log_of_parts(vec k, vec f) {
     return v_add(sum, v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost));
 }
 
-/* the k of x = 2^k (1 + f), for x >= SMALLEST_LOG */
-SIMD vec log_exponent(vec x) { return v_add(v_exponent(v_mul(x, v_set((real)(2.0 / 3.0)))), v_set(1)); }
-
 /* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f); f comes from x, not from the rounded 1 + x, so that no bit is lost. */
 SIMD vec v_log1p(vec x) {
-    const vec one = v_set(1), sum = v_add(one, x), k = log_exponent(sum);
+    const vec one = v_set(1), sum = v_add(one, x);
+    const vec k = v_add(v_exponent(v_mul(sum, v_set((real)(2.0 / 3.0)))), one);
     const vec scale = v_scale_by_pow2(one, v_sub(v_set(0), k));
     const vec log = log_of_parts(k, v_mul_add(x, scale, v_sub(scale, one)));
     const vec finite = v_select(v_equal(x, v_set(INFINITY)), x, log);
     return v_select(v_equal(sum, v_set(0)), v_set(-INFINITY), finite);
 }
 
+/* The same for x of [0, 1] and nan: k is 1 above 1/2, where f = (x - 1) / 2, and 0 below, where f = x. */
+SIMD vec v_log1p_unit(vec x) {
+    const vec zero = v_set(0), half = v_set((real)0.5);
+    const mask low = v_not_less(half, x);
+    const vec f = v_select(low, x, v_mul_add(x, half, v_set((real)-0.5)));
+    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec tail = v_mul_add(v_mul(f, f), p, v_select(low, zero, v_set(LN2_LOW)));
+    return v_add(v_select(low, zero, v_set(LN2_HIGH)), v_add(f, tail));
+}
+
+/* log(x) = k ln 2 + log1p(f),  x = 2^k (1 + f) */
 SIMD vec v_log(vec x) {
-    const vec zero = v_set(0), one = v_set(1);
-    const mask normal = v_not_less(x, v_set(SMALLEST_LOG));
-    const vec lifted = v_select(normal, x, v_mul(x, v_set(LOG_LIFT)));
-    const vec k = log_exponent(lifted), scale = v_scale_by_pow2(one, v_sub(zero, k));
-    const vec f = v_mul_add(lifted, scale, v_sub(zero, one));
-    const vec log = log_of_parts(v_sub(k, v_select(normal, zero, v_set(LOG_LIFT_EXPONENT))), f);
+    vec k;
+    const vec m = v_split(x, &k), log = log_of_parts(k, v_sub(m, v_set(1)));
+    const mask usual = v_equal(x, v_min(v_set(REAL_MAX), v_max(v_set(SMALLEST), x)));
+    if (m_count(usual) == LANES) return log;
+    const vec zero = v_set(0);
     const vec finite = v_select(v_not_less(x, v_set(INFINITY)), x, log); /* inf and nan are their own logarithms */
     return v_select(v_not_less(zero, x), v_select(v_equal(x, zero), v_set(-INFINITY), v_add(x, v_set(NAN))), finite);
 }

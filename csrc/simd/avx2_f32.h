@@ -66,13 +66,6 @@ SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
     store_16_bits(p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)), n);
 }
 
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    const __m256i offsets = _mm256_mullo_epi32(lane_numbers(), _mm256_set1_epi32((int)stride));
-    return _mm256_mask_i32gather_ps(fill, p, offsets, m_first(n), sizeof(real));
-}
-#include "by_lane.h"
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
-
 SIMD vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 SIMD vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 SIMD vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
@@ -86,8 +79,18 @@ SIMD vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
+
+#include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_ps(m, b)); }
 
+SIMD vec v_split(vec a, vec *exponent) {
+    const mask normal = v_not_less(a, v_set(FLT_MIN));
+    const vec lifted = v_select(normal, a, v_mul(a, v_set(0x1p32f))), lift = v_select(normal, v_set(0), v_set(32));
+    const __m256i start = _mm256_set1_epi32(0x3f400000), bits = _mm256_sub_epi32(_mm256_castps_si256(lifted), start); /* 3/4 */
+    const __m256i k = _mm256_srai_epi32(bits, 23);
+    *exponent = v_sub(_mm256_cvtepi32_ps(k), lift);
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(lifted), _mm256_slli_epi32(k, 23)));
+}
 SIMD vec v_exponent(vec a) {
     const __m256i biased = _mm256_srli_epi32(_mm256_castps_si256(a), 23);
     return _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
@@ -102,6 +105,29 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_ps(m, v_scale_by_pow2(a, _mm256_and_ps(m, n))); }
 
+/* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
+SIMD void v_transpose(vec rows[LANES]) {
+    vec a[LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 2) {
+        a[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < LANES; i += 4) {
+        rows[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        rows[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        rows[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        rows[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x20);
+        a[i + 4] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x31);
+    }
+    for (int i = 0; i < LANES; i++) rows[i] = a[i];
+}
+
 SIMD real v_reduce_max(vec a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
@@ -114,9 +140,9 @@ SIMD wide wide_add(wide a, vec b) {
                   _mm256_add_pd(a.high, _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)))};
 }
 SIMD vec wide_to_vec(wide a) { return _mm256_set_m128(_mm256_cvtpd_ps(a.high), _mm256_cvtpd_ps(a.low)); }
-SIMD vec wide_div(wide a, vec high, vec low) {
+SIMD vec wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){_mm256_div_pd(a.low, b.low), _mm256_div_pd(a.high, b.high)});
+    return wide_to_vec((wide){_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)});
 }
 SIMD double wide_sum(wide a) {
     const __m256d s = _mm256_add_pd(a.low, a.high);

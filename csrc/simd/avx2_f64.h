@@ -37,13 +37,6 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
 }
 
 #include "half_by_lane.h"
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    const __m128i offsets = _mm_mullo_epi32(_mm_set_epi32(3, 2, 1, 0), _mm_set1_epi32((int)stride));
-    return _mm256_mask_i32gather_pd(fill, p, offsets, m_first(n), sizeof(real));
-}
-#include "by_lane.h"
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
-
 SIMD vec v_add(vec a, vec b) { return _mm256_add_pd(a, b); }
 SIMD vec v_sub(vec a, vec b) { return _mm256_sub_pd(a, b); }
 SIMD vec v_mul(vec a, vec b) { return _mm256_mul_pd(a, b); }
@@ -57,12 +50,29 @@ SIMD vec v_abs(vec a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
+
+#include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_pd(m, b)); }
 
 /* The integer n of a lane (|n| < 2^51) as int64: adding 1.5 * 2^52 leaves n in the low bits of the mantissa. */
 SIMD __m256i to_int64(vec n) {
     const __m256d magic = _mm256_set1_pd(0x1.8p52);
     return _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(n, magic)), _mm256_castpd_si256(magic));
+}
+SIMD vec v_split(vec a, vec *exponent) {
+    const mask normal = v_not_less(a, v_set(DBL_MIN));
+    const vec lifted = v_select(normal, a, v_mul(a, v_set(0x1p64))), lift = v_select(normal, v_set(0), v_set(64));
+    /* the sign bit is 0: with the bias of 1022 and a quarter taken off, the exponent's bits are k, plus 2^11 if it is negative
+     */
+    const __m256i start = _mm256_set1_epi64x(0x3fe8000000000000), bits = _mm256_castpd_si256(lifted); /* 3/4 */
+    const __m256i shifted = _mm256_add_epi64(_mm256_sub_epi64(bits, start), _mm256_set1_epi64x(1LL << 62));
+    const __m256i biased = _mm256_srli_epi64(shifted, 52); /* k + 1024 */
+    const __m256d magic = _mm256_set1_pd(0x1.8p52);
+    const vec k = _mm256_sub_pd(_mm256_sub_pd(_mm256_castsi256_pd(_mm256_add_epi64(biased, _mm256_castpd_si256(magic))), magic),
+                                _mm256_set1_pd(1024));
+    *exponent = v_sub(k, lift);
+    const __m256i whole = _mm256_slli_epi64(_mm256_sub_epi64(biased, _mm256_set1_epi64x(1024)), 52);
+    return _mm256_castsi256_pd(_mm256_sub_epi64(bits, whole));
 }
 SIMD vec v_exponent(vec a) {
     const __m256d magic = _mm256_set1_pd(0x1.8p52);
@@ -79,6 +89,16 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_pd(m, v_scale_by_pow2(a, _mm256_and_pd(m, n))); }
+
+/* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
+SIMD void v_transpose(vec rows[LANES]) {
+    const vec a = _mm256_unpacklo_pd(rows[0], rows[1]), b = _mm256_unpackhi_pd(rows[0], rows[1]);
+    const vec c = _mm256_unpacklo_pd(rows[2], rows[3]), d = _mm256_unpackhi_pd(rows[2], rows[3]);
+    rows[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    rows[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    rows[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    rows[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
 
 SIMD real v_reduce_max(vec a) {
     const __m128d m = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));

@@ -33,12 +33,15 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         _mm512_mask_storeu_ps(p, m_first(n), a);
 }
 
-SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m_first(n), p)); }
+SIMD __m256i load_16_bits(const uint16_t *p, size_t n) {
+    return n >= LANES ? _mm256_loadu_si256((const __m256i *)p) : _mm256_maskz_loadu_epi16(m_first(n), p);
+}
+SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(load_16_bits(p, n)); }
 SIMD void v_store_f16(uint16_t *p, vec a, size_t n) {
     _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
 SIMD vec v_load_bf16(const uint16_t *p, size_t n) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m_first(n), p)), 16));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_16_bits(p, n)), 16));
 }
 SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
     const __m512i bits = _mm512_castps_si512(a), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -48,15 +51,27 @@ SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
     _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16)));
 }
 
-SIMD __m512i lane_offsets(size_t stride) {
-    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    return _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int)stride));
+/* A load of eight targets is one read of each: another thread may be writing them. */
+SIMD __mmask8 eight_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes, size_t *index) {
+    const __mmask8 here = n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1);
+    const __m512i v = _mm512_maskz_loadu_epi64(here, t), bound = _mm512_set1_epi64((int64_t)classes);
+    const __mmask8 counts = _mm512_mask_cmpneq_epi64_mask(here, v, _mm512_set1_epi64(ignored));
+    const __mmask8 live = _mm512_mask_cmplt_epu64_mask(counts, v, bound);
+    _mm512_storeu_si512(index, _mm512_maskz_mov_epi64(live, v));
+    return live;
 }
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    return _mm512_mask_i32gather_ps(fill, m_first(n), lane_offsets(stride), p, sizeof(real));
+SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes, size_t index[LANES]) {
+    const __mmask8 low = eight_targets(t, n, ignored, classes, index);
+    const __mmask8 high = eight_targets(t + 8, n > 8 ? n - 8 : 0, ignored, classes, index + 8);
+    return (mask)(low | high << 8);
 }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    _mm512_mask_i32scatter_ps(p, m_first(n), lane_offsets(stride), a, sizeof(real));
+SIMD __m256 look_up_eight(const real *p, const size_t *index, size_t stride) {
+    const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), step = _mm512_set1_epi64((int64_t)stride);
+    return _mm512_i64gather_ps(_mm512_add_epi64(_mm512_mullo_epi64(_mm512_loadu_si512(index), step), lanes), p, sizeof(real));
+}
+SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) {
+    const __m512 low = _mm512_castps256_ps512(look_up_eight(p, index, stride));
+    return _mm512_insertf32x8(low, look_up_eight(p + 8, index + 8, stride), 1);
 }
 
 SIMD vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
@@ -75,9 +90,42 @@ SIMD vec v_select(mask m, vec yes, vec no) { return _mm512_mask_blend_ps(m, no, 
 SIMD mask v_not_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ); }
 SIMD vec v_add_where(mask m, vec a, vec b) { return _mm512_mask_add_ps(a, m, a, b); }
 
+SIMD vec v_split(vec a, vec *exponent) {
+    const vec m = _mm512_getmant_ps(a, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+    *exponent = _mm512_sub_ps(_mm512_getexp_ps(a), _mm512_getexp_ps(m)); /* that of m is -1 below 1, else 0 */
+    return m;
+}
 SIMD vec v_exponent(vec a) { return _mm512_getexp_ps(a); }
 SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm512_maskz_scalef_ps(m, a, n); }
+
+/* Squares of 2, 4, 8 and 16 rows in turn: each step exchanges the halves of pairs of such squares. */
+SIMD void v_transpose(vec rows[LANES]) {
+    vec a[LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES; i += 2) {
+        a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 4) {
+        rows[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        rows[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+        rows[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        rows[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) {
+        const int i = j / 4 * 8 + j % 4;
+        a[i] = _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0x88);
+        a[i + 4] = _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0xdd);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        rows[i] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
+        rows[i + 8] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0xdd);
+    }
+}
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_ps(a); }
 
@@ -89,9 +137,9 @@ SIMD wide wide_add(wide a, vec b) {
 SIMD vec wide_to_vec(wide a) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.low)), _mm512_cvtpd_ps(a.high), 1);
 }
-SIMD vec wide_div(wide a, vec high, vec low) {
+SIMD vec wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){_mm512_div_pd(a.low, b.low), _mm512_div_pd(a.high, b.high)});
+    return wide_to_vec((wide){_mm512_mul_pd(a.low, b.low), _mm512_mul_pd(a.high, b.high)});
 }
 SIMD double wide_sum(wide a) { return _mm512_reduce_add_pd(_mm512_add_pd(a.low, a.high)); }
 

@@ -30,15 +30,19 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
         _mm512_mask_storeu_pd(p, m_first(n), a);
 }
 
-SIMD __m256i lane_offsets(size_t stride) {
-    return _mm256_mullo_epi32(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32((int)stride));
-}
 #include "half_by_lane.h"
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    return _mm512_mask_i32gather_pd(fill, m_first(n), lane_offsets(stride), p, sizeof(real));
+
+/* A load of eight targets is one read of each: another thread may be writing them. */
+SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes, size_t index[LANES]) {
+    const __m512i v = _mm512_maskz_loadu_epi64(m_first(n), t), bound = _mm512_set1_epi64((int64_t)classes);
+    const mask counts = _mm512_mask_cmpneq_epi64_mask(m_first(n), v, _mm512_set1_epi64(ignored));
+    const mask live = _mm512_mask_cmplt_epu64_mask(counts, v, bound);
+    _mm512_storeu_si512(index, _mm512_maskz_mov_epi64(live, v));
+    return live;
 }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    _mm512_mask_i32scatter_pd(p, m_first(n), lane_offsets(stride), a, sizeof(real));
+SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) {
+    const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), step = _mm512_set1_epi64((int64_t)stride);
+    return _mm512_i64gather_pd(_mm512_add_epi64(_mm512_mullo_epi64(_mm512_loadu_si512(index), step), lanes), p, sizeof(real));
 }
 
 SIMD vec v_add(vec a, vec b) { return _mm512_add_pd(a, b); }
@@ -57,9 +61,36 @@ SIMD vec v_select(mask m, vec yes, vec no) { return _mm512_mask_blend_pd(m, no, 
 SIMD mask v_not_less(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); }
 SIMD vec v_add_where(mask m, vec a, vec b) { return _mm512_mask_add_pd(a, m, a, b); }
 
+SIMD vec v_split(vec a, vec *exponent) {
+    const vec m = _mm512_getmant_pd(a, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+    *exponent = _mm512_sub_pd(_mm512_getexp_pd(a), _mm512_getexp_pd(m)); /* that of m is -1 below 1, else 0 */
+    return m;
+}
 SIMD vec v_exponent(vec a) { return _mm512_getexp_pd(a); }
 SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_pd(a, n); }
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm512_maskz_scalef_pd(m, a, n); }
+
+/* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
+SIMD void v_transpose(vec rows[LANES]) {
+    vec a[LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 2) {
+        a[i] = _mm512_unpacklo_pd(rows[i], rows[i + 1]);
+        a[i + 1] = _mm512_unpackhi_pd(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        const int i = j / 2 * 4 + j % 2;
+        rows[i] = _mm512_shuffle_f64x2(a[i], a[i + 2], 0x88);
+        rows[i + 2] = _mm512_shuffle_f64x2(a[i], a[i + 2], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm512_shuffle_f64x2(rows[i], rows[i + 4], 0x88);
+        a[i + 4] = _mm512_shuffle_f64x2(rows[i], rows[i + 4], 0xdd);
+    }
+    for (int i = 0; i < LANES; i++) rows[i] = a[i];
+}
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_pd(a); }
 

@@ -13,13 +13,14 @@ typedef uint32_t real_bits;
 
 enum {
     BLOCK = 4096, /* columns: 16 KiB, half of a small L1 cache */
-    NARROW = 48,  /* classes up to which lanes run across rows; from a prototype on AVX-512 */
+    NARROW = 128, /* classes up to which lanes run across rows */
     NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
     EXPONENT_BIAS = 127,
 };
 
-SIMD void v_prefetch(const real *p) { __builtin_prefetch(p); }
+SIMD void v_prefetch(const void *p) { __builtin_prefetch(p); }
+SIMD void v_prefetch_to_write(const void *p) { __builtin_prefetch(p, 1); }
 
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p23f;
@@ -33,8 +34,7 @@ static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
 /* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 7.0e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551ap-5f,
                                       0x1.1110f6p-7f, 0x1.6d110ap-10f, 0x1.a0f86cp-13f};
-static const real SMALLEST_LOG = 0x1p-125f; /* below it, x times 2/3 may be subnormal: x is lifted first */
-static const real LOG_LIFT = 0x1p32f, LOG_LIFT_EXPONENT = 32;
+static const real REAL_MAX = FLT_MAX, SMALLEST = 0x1p-149f; /* the range of numbers that have a logarithm */
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.1e-9 */
 static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.000002p-2f, 0x1.999a56p-3f,
                                         -0x1.5554fap-3f, 0x1.246212p-3f, -0x1.ff6c5ap-4f, 0x1.ce9d12p-4f,

@@ -13,13 +13,14 @@ typedef uint64_t real_bits;
 
 enum {
     BLOCK = 2048, /* columns: 16 KiB, half of a small L1 cache */
-    NARROW = 24,  /* classes up to which lanes run across rows; half of what float32 has */
+    NARROW = 128, /* classes up to which lanes run across rows */
     NEAR = 640,   /* of a row's maximum, for which e^x needs no x - max: n stays below 2048, see LN2_HIGH */
     MANTISSA_BITS = 52,
     EXPONENT_BIAS = 1023,
 };
 
-SIMD void v_prefetch(const real *p) { __builtin_prefetch(p); }
+SIMD void v_prefetch(const void *p) { __builtin_prefetch(p); }
+SIMD void v_prefetch_to_write(const void *p) { __builtin_prefetch(p, 1); }
 
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p52;
@@ -35,8 +36,7 @@ static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-
                                       0x1.1111111111111p-7,  0x1.6c16c16c162d4p-10, 0x1.a01a01a019b2ap-13,
                                       0x1.a01a01a6d889cp-16, 0x1.71de3a590520ap-19, 0x1.27e4db646b17ep-22,
                                       0x1.ae643449fe524p-26, 0x1.1f730349868cep-29, 0x1.61b2b7617544bp-33};
-static const real SMALLEST_LOG = 0x1p-1021; /* below it, x times 2/3 may be subnormal: x is lifted first */
-static const real LOG_LIFT = 0x1p64, LOG_LIFT_EXPONENT = 64;
+static const real REAL_MAX = DBL_MAX, SMALLEST = 0x1p-1074; /* the range of numbers that have a logarithm */
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.2e-18 */
 static const real LOG1P_POLYNOMIAL[] = {
     -0x1.0000000000000p-1, 0x1.5555555555555p-2,  -0x1.ffffffffffffdp-3, 0x1.9999999999977p-3,  -0x1.5555555555b6dp-3,

@@ -23,18 +23,6 @@ SIMD vec v_set(real a) { return vdupq_n_f32(a); }
 SIMD vec v_load(const real *p) { return vld1q_f32(p); }
 SIMD void v_store(real *p, vec a) { vst1q_f32(p, a); }
 
-/* NEON has no masked memory access, no gather and no scatter. */
-#include "by_lane.h"
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) { return load_by_lane(p, stride, n, fill); }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
-SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, 1, n, fill); }
-SIMD void v_store_first(real *p, vec a, size_t n) {
-    if (n >= LANES)
-        v_store(p, a);
-    else
-        store_by_lane(p, 1, a, n);
-}
-
 SIMD uint16x4_t load_16_bits(const uint16_t *p, size_t n) {
     uint16_t lanes[LANES] = {0};
     if (n >= LANES) return vld1_u16(p);
@@ -71,8 +59,27 @@ SIMD vec v_abs(vec a) { return vabsq_f32(a); }
 SIMD mask v_equal(vec a, vec b) { return vceqq_f32(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return vmvnq_u32(vceqq_f32(a, b)); }
 SIMD mask v_not_less(vec a, vec b) { return vmvnq_u32(vcltq_f32(a, b)); }
+
+/* NEON has no masked memory access and no gather. */
+#include "by_lane.h"
+SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, n, fill); }
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        store_by_lane(p, a, n);
+}
+
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_select(m, v_add(a, b), a); }
 
+SIMD vec v_split(vec a, vec *exponent) {
+    const mask normal = v_not_less(a, v_set(FLT_MIN));
+    const vec lifted = v_select(normal, a, v_mul(a, v_set(0x1p32f))), lift = v_select(normal, v_set(0), v_set(32));
+    const int32x4_t bits = vreinterpretq_s32_f32(lifted),
+                    k = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(0x3f400000)), 23); /* 3/4 */
+    *exponent = v_sub(vcvtq_f32_s32(k), lift);
+    return vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(k, 23)));
+}
 SIMD vec v_exponent(vec a) {
     const int32x4_t biased = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23));
     return vcvtq_f32_s32(vsubq_s32(biased, vdupq_n_s32(127)));
@@ -90,6 +97,18 @@ SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
     return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
 }
 
+/* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
+SIMD void v_transpose(vec rows[LANES]) {
+    const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(rows[0], rows[1]));
+    const float64x2_t b = vreinterpretq_f64_f32(vtrn2q_f32(rows[0], rows[1]));
+    const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(rows[2], rows[3]));
+    const float64x2_t d = vreinterpretq_f64_f32(vtrn2q_f32(rows[2], rows[3]));
+    rows[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c));
+    rows[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
+    rows[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
+    rows[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
+}
+
 SIMD real v_reduce_max(vec a) { return vmaxvq_f32(a); }
 
 SIMD wide wide_zero(void) { return (wide){vdupq_n_f64(0.0), vdupq_n_f64(0.0)}; }
@@ -97,9 +116,9 @@ SIMD wide wide_add(wide a, vec b) {
     return (wide){vaddq_f64(a.low, vcvt_f64_f32(vget_low_f32(b))), vaddq_f64(a.high, vcvt_high_f64_f32(b))};
 }
 SIMD vec wide_to_vec(wide a) { return vcvt_high_f32_f64(vcvt_f32_f64(a.low), a.high); }
-SIMD vec wide_div(wide a, vec high, vec low) {
+SIMD vec wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){vdivq_f64(a.low, b.low), vdivq_f64(a.high, b.high)});
+    return wide_to_vec((wide){vmulq_f64(a.low, b.low), vmulq_f64(a.high, b.high)});
 }
 SIMD double wide_sum(wide a) { return vaddvq_f64(vaddq_f64(a.low, a.high)); }
 

@@ -20,18 +20,7 @@ SIMD vec v_set(real a) { return vdupq_n_f64(a); }
 SIMD vec v_load(const real *p) { return vld1q_f64(p); }
 SIMD void v_store(real *p, vec a) { vst1q_f64(p, a); }
 
-/* NEON has no masked memory access, no gather and no scatter. */
-#include "by_lane.h"
 #include "half_by_lane.h"
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) { return load_by_lane(p, stride, n, fill); }
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) { store_by_lane(p, stride, a, n); }
-SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, 1, n, fill); }
-SIMD void v_store_first(real *p, vec a, size_t n) {
-    if (n >= LANES)
-        v_store(p, a);
-    else
-        store_by_lane(p, 1, a, n);
-}
 
 SIMD vec v_add(vec a, vec b) { return vaddq_f64(a, b); }
 SIMD vec v_sub(vec a, vec b) { return vsubq_f64(a, b); }
@@ -48,8 +37,27 @@ SIMD vec v_abs(vec a) { return vabsq_f64(a); }
 SIMD mask v_equal(vec a, vec b) { return vceqq_f64(a, b); }
 SIMD mask v_unequal(vec a, vec b) { return veorq_u64(vceqq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }
 SIMD mask v_not_less(vec a, vec b) { return veorq_u64(vcltq_f64(a, b), vdupq_n_u64(UINT64_MAX)); }
+
+/* NEON has no masked memory access and no gather. */
+#include "by_lane.h"
+SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n >= LANES ? v_load(p) : load_by_lane(p, n, fill); }
+SIMD void v_store_first(real *p, vec a, size_t n) {
+    if (n >= LANES)
+        v_store(p, a);
+    else
+        store_by_lane(p, a, n);
+}
+
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_select(m, v_add(a, b), a); }
 
+SIMD vec v_split(vec a, vec *exponent) {
+    const mask normal = v_not_less(a, v_set(DBL_MIN));
+    const vec lifted = v_select(normal, a, v_mul(a, v_set(0x1p64))), lift = v_select(normal, v_set(0), v_set(64));
+    const int64x2_t bits = vreinterpretq_s64_f64(lifted);
+    const int64x2_t k = vshrq_n_s64(vsubq_s64(bits, vdupq_n_s64(0x3fe8000000000000)), 52); /* 3/4 */
+    *exponent = v_sub(vcvtq_f64_s64(k), lift);
+    return vreinterpretq_f64_s64(vsubq_s64(bits, vshlq_n_s64(k, 52)));
+}
 SIMD vec v_exponent(vec a) {
     const int64x2_t biased = vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(a), 52));
     return vcvtq_f64_s64(vsubq_s64(biased, vdupq_n_s64(1023)));
@@ -65,6 +73,12 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
     const vec zero = v_set(0);
     return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
+}
+
+SIMD void v_transpose(vec rows[LANES]) {
+    const vec first = vtrn1q_f64(rows[0], rows[1]);
+    rows[1] = vtrn2q_f64(rows[0], rows[1]);
+    rows[0] = first;
 }
 
 SIMD real v_reduce_max(vec a) { return vmaxvq_f64(a); }

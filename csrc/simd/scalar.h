@@ -2,6 +2,7 @@
    definition that the others are tested against. scalar_f32.h and scalar_f64.h include it for their type.
    The meaning of each verb is in simd/README.md. */
 
+#include <math.h>
 #include <string.h>
 
 enum { LANES = 1 };
@@ -19,15 +20,6 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
     if (n > 0) *p = a;
 }
 #include "half_by_lane.h"
-SIMD vec v_load_strided(const real *p, size_t stride, size_t n, vec fill) {
-    (void)stride;
-    return v_load_first(p, n, fill);
-}
-SIMD void v_store_strided(real *p, size_t stride, vec a, size_t n) {
-    (void)stride;
-    v_store_first(p, a, n);
-}
-
 SIMD vec v_add(vec a, vec b) { return a + b; }
 SIMD vec v_sub(vec a, vec b) { return a - b; }
 SIMD vec v_mul(vec a, vec b) { return a * b; }
@@ -42,6 +34,8 @@ SIMD mask v_equal(vec a, vec b) { return a == b; }
 SIMD mask v_unequal(vec a, vec b) { return a != b; }
 SIMD vec v_select(mask m, vec yes, vec no) { return m ? yes : no; }
 SIMD mask v_not_less(vec a, vec b) { return !(a < b); }
+
+#include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return m ? a + b : a; }
 
 SIMD real_bits bits_of(real a) {
@@ -55,6 +49,13 @@ SIMD real real_of(real_bits bits) {
     return a;
 }
 SIMD vec v_abs(vec a) { return real_of(bits_of(a) & (real_bits)-1 >> 1); }
+SIMD vec v_split(vec a, vec *exponent) {
+    int k;
+    const real m = (real)frexp((double)a, &k); /* of [1/2, 1) */
+    const int low = m < (real)0.75;
+    *exponent = (real)(k - low);
+    return low ? m + m : m;
+}
 SIMD vec v_exponent(vec a) { return (real)((int)(bits_of(a) >> MANTISSA_BITS) - EXPONENT_BIAS); }
 /* 2^n for an integer n of [1 - EXPONENT_BIAS, EXPONENT_BIAS] */
 SIMD vec pow2(int n) { return real_of((real_bits)(n + EXPONENT_BIAS) << MANTISSA_BITS); }
@@ -66,5 +67,7 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return m ? v_scale_by_pow2(a, n) : 0; }
+
+SIMD void v_transpose(vec rows[LANES]) { (void)rows; }
 
 SIMD real v_reduce_max(vec a) { return a; }

@@ -11,9 +11,8 @@ SIMD wide wide_add(wide a, vec b) {
     return (wide){sum, v_add_where(v_equal(error, error), a.lost, error)}; /* nothing is lost of an infinite sum */
 }
 SIMD vec wide_to_vec(wide a) { return v_add(a.sum, a.lost); }
-/* a / (high + low) = a / high (1 - low / high), to first order */
-SIMD vec wide_div(wide a, vec high, vec low) {
-    const vec quotient = v_div(wide_to_vec(a), high);
-    return v_sub(quotient, v_mul(quotient, v_div(low, high)));
+SIMD vec wide_mul(wide a, vec high, vec low) {
+    const vec sum = wide_to_vec(a);
+    return v_mul_add(sum, high, v_mul(sum, low));
 }
 SIMD double wide_sum(wide a) { return sum_of_lanes(a.sum) + sum_of_lanes(a.lost); }

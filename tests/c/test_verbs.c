@@ -59,6 +59,18 @@ static void test_values(const real *x, const real *y, const real *z) {
     if (m_count(v_equal(a, b)) != equal) fail("m_count", 0, (double)m_count(v_equal(a, b)), (double)equal);
 }
 
+static void test_transpose(const real *x) {
+    vec rows[LANES];
+    const real *y = x, *z = x;
+    for (size_t r = 0; r < LANES; r++) {
+        real row[LANES];
+        for (size_t i = 0; i < LANES; i++) row[i] = (real)(r * LANES + i);
+        rows[r] = v_load(row);
+    }
+    v_transpose(rows);
+    for (size_t r = 0; r < LANES; r++) CHECK("v_transpose", same, rows[r], (real)(i * LANES + r));
+}
+
 static void test_tails(const real *x, const real *y) {
     const real *z = y;
     for (size_t n = 0; n <= LANES + 1; n++) {
@@ -66,16 +78,17 @@ static void test_tails(const real *x, const real *y) {
         for (size_t i = 0; i < PADDED; i++) in[i] = (real)i, out[i] = -1;
         CHECK("m_first", same, shown(m_first(n)), (real)(i < n));
         CHECK("v_load_first", same, v_load_first(in, n, v_load(y)), i < n ? (real)i : b);
-        CHECK("v_load_strided", same, v_load_strided(in, 3, n, v_load(y)), i < n ? (real)(3 * i) : b);
         v_store_first(out + 1, v_load(x), n);
         for (size_t i = 0; i < PADDED; i++)
             if (!same(out[i], i >= 1 && i <= n && i <= LANES ? x[i - 1] : -1)) fail("v_store_first", i, (double)out[i], -1);
-        for (size_t i = 0; i < PADDED; i++) out[i] = -1;
-        v_store_strided(out + 1, 3, v_load(x), n);
-        for (size_t i = 0; i < PADDED; i++) {
-            const int written = i >= 1 && (i - 1) % 3 == 0 && (i - 1) / 3 < n && (i - 1) / 3 < LANES;
-            if (!same(out[i], written ? x[(i - 1) / 3] : -1)) fail("v_store_strided", i, (double)out[i], -1);
-        }
+        int64_t targets[LANES];
+        size_t index[LANES];
+        for (size_t i = 0; i < LANES; i++) targets[i] = (int64_t)(rand() % 5) - 1; /* 2 is ignored, there are 3 classes */
+        const mask live = m_targets(targets, n, 2, 3, index);
+        CHECK("m_targets", same, shown(live), (real)(i < n && (targets[i] == 0 || targets[i] == 1)));
+        for (size_t i = 0; i < LANES; i++)
+            if (index[i] != (i < n && targets[i] == 1)) fail("m_targets' index", i, (double)index[i], (double)targets[i]);
+        CHECK("v_look_up", same, v_look_up(in, index, 2), (real)(index[i] * 2 + i));
     }
 }
 
@@ -130,8 +143,14 @@ static void test_exponents(void) {
     for (int n = lowest; n <= highest + 1; n++) {
         for (size_t i = 0; i < LANES; i++) x[i] = (real)(1.0 + 0.999 * (double)i / LANES);
         CHECK("v_scale_by_pow2", same, v_scale_by_pow2(v_load(x), v_set((real)n)), (real)ldexpl((long double)a, n));
-        if (n < -EXPONENT_BIAS + 1 || n > highest) continue;
+        if (n < -EXPONENT_BIAS - MANTISSA_BITS + 1 || n > highest) continue;
         for (size_t i = 0; i < LANES; i++) x[i] = (real)ldexpl((long double)x[i], n);
+        vec k;
+        const vec m = v_split(v_load(x), &k);
+        CHECK("v_split", same, v_scale_by_pow2(m, k), a);
+        CHECK("v_split's range", same, shown(v_not_less(m, v_set((real)0.75))), 1);
+        CHECK("v_split's range", same, shown(v_not_less(m, v_set((real)1.5))), 0);
+        if (n < -EXPONENT_BIAS + 1) continue;
         CHECK("v_exponent", same, v_exponent(v_load(x)), (real)n);
     }
     const real odd[] = {(real)NAN, (real)-INFINITY, (real)1e30, -5000};
@@ -165,6 +184,8 @@ int main(void) {
         test_finite(x, y, z);
     }
     test_exponents();
+    const real zeros[LANES] = {0};
+    test_transpose(zeros);
     printf("verbs of %s: as their contract says\n", HEADER);
     return 0;
 }
