@@ -55,9 +55,10 @@ SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct
         const vec z = in->z ? v_load_first(in->z + i, left, one) : one;
         const struct terms f = formula(x, y, z, job->parameters);
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
-        const vec value = in->weight ? v_mul(f.value, w) : f.value;
+        vec value = in->weight ? v_mul(f.value, w) : f.value;
         if (values) v_store_first(values + i, value, left);
-        short_sum = v_add_where(m_first(left), short_sum, value);
+        if (left < LANES) value = v_select(m_first(left), value, zero);
+        short_sum = v_add(short_sum, value);
         if (i % (SUMMED * LANES) == (SUMMED - 1) * LANES) sum = wide_add(sum, short_sum), short_sum = zero;
         if (derivative == CROSSENT_NO_DERIVATIVE) continue;
         const vec flow = in->grad_output ? v_mul(scale, v_load_first(in->grad_output + i, left, zero)) : scale;

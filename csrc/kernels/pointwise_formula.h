@@ -18,8 +18,9 @@ SIMD vec sign_of(vec a) {
     return v_select(v_not_less(zero, a), v_select(v_not_less(a, zero), zero, v_negative(one)), one);
 }
 
-/* a b, but 0 where a is 0, whatever b is */
-SIMD vec zero_forgives(vec a, vec b) { return v_select(v_equal(a, v_set(0)), v_set(0), v_mul(a, b)); }
+/* a b + c, but c where a is 0, whatever b is */
+SIMD vec add_unless_zero(vec a, vec b, vec c) { return v_add_where(v_unequal(a, v_set(0)), c, v_mul(a, b)); }
+SIMD vec zero_forgives(vec a, vec b) { return add_unless_zero(a, b, v_set(0)); }
 
 /* What the logistic functions of x are made of: see the letters above. `one_or_e` over `total` is sigmoid(x). */
 struct logistic {
@@ -27,9 +28,9 @@ struct logistic {
     vec up, down, log, plus, minus; /* max(x, 0), max(-x, 0), log1p(e); softplus(x) = up + log, softplus(-x) = down + log */
 };
 SIMD struct logistic logistic(vec x) {
-    const vec zero = v_set(0), one = v_set(1);
-    const vec e = v_exp_scaled(v_negative(v_abs(x)), zero, v_set(EXP_LOWEST)), log = v_log1p_unit(e);
-    const vec up = v_max(zero, x), down = v_max(zero, v_negative(x));
+    const vec zero = v_set(0), one = v_set(1), opposite = v_negative(x);
+    const vec e = v_exp_scaled(v_min(x, opposite), zero, v_set(EXP_LOWEST)), log = v_log1p_unit(e);
+    const vec up = v_max(zero, x), down = v_max(zero, opposite);
     const mask positive = v_not_less(x, zero);
     return (struct logistic){
         .one_or_e = v_select(positive, one, e),
@@ -99,7 +100,7 @@ SIMD struct terms binary_cross_entropy_with_logits(vec x, vec y, vec z, const do
     const struct logistic s = logistic(x);
     const vec off = v_sub(v_set(1), y), on = v_mul(z, y);
     return (struct terms){
-        .value = v_mul_add(v_add(off, on), s.log, v_add(zero_forgives(off, s.up), zero_forgives(on, s.down))),
+        .value = add_unless_zero(off, s.up, add_unless_zero(on, s.down, v_mul(v_add(off, on), s.log))),
         .by_input = v_div(v_sub(v_mul(off, s.one_or_e), v_mul(on, s.e_or_one)), s.total),
         .by_target = v_mul_add(v_sub(z, v_set(1)), s.log, v_sub(v_mul(z, s.down), s.up)),
     };
