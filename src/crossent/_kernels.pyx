@@ -250,6 +250,65 @@ cdef class MarginJob:
         return rounded(total / divisor, self.is_double)
 
 
+cdef inline bint is_plain(object array, int ndim) noexcept:
+    """Whether an object is an array that kernels take as it is: no subclass, dense, aligned, native."""
+    return cnp.PyArray_CheckExact(array) and cnp.PyArray_NDIM(array) == ndim and cnp.PyArray_ISCARRAY_RO(array)
+
+
+cdef inline bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef char *first = cnp.PyArray_BYTES(a)
+    cdef char *second = cnp.PyArray_BYTES(b)
+    return first + cnp.PyArray_NBYTES(a) <= second or second + cnp.PyArray_NBYTES(b) <= first
+
+
+cdef inline bint fits(object out, cnp.ndarray input, cnp.ndarray target) noexcept:
+    """Whether a gradient of the input can be written to `out` at once."""
+    return (cnp.PyArray_CheckExact(out) and cnp.PyArray_ISCARRAY(out)
+            and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(input) and cnp.PyArray_SAMESHAPE(out, input)
+            and (cnp.PyArray_DATA(out) == cnp.PyArray_DATA(input) or are_apart(out, input)) and are_apart(out, target))
+
+
+def short_cross_entropy(object input, object target, object out=None, bint with_gradient=False):
+    """The short way of cross_entropy(input, target), and of its gradient, for a few rows and without options.
+
+    The mean loss, or (loss, gradient); None where the long way must be taken: any other array, a target out of bounds.
+    """
+    cdef crossent_softmax_job job
+    cdef double weight, total
+    cdef size_t bad
+    cdef float rounded_total
+    cdef const crossent_table *table
+    if not is_plain(input, 2) or not is_plain(target, 1) or cnp.PyArray_TYPE(target) != cnp.NPY_INT64:
+        return None
+    cdef cnp.ndarray x = input
+    cdef cnp.ndarray y = target
+    cdef int number = cnp.PyArray_TYPE(x)
+    if number != cnp.NPY_FLOAT32 and number != cnp.NPY_FLOAT64:
+        return None
+    if cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0) or not 0 < <size_t>cnp.PyArray_SIZE(x) < SMALL:
+        return None
+    if with_gradient and out is None:
+        out = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(x), number, 0)
+    elif with_gradient and not fits(out, x, y):
+        return None
+    table = table_of(number == cnp.NPY_FLOAT64)
+    memset(&job, 0, sizeof(job))
+    job.outer, job.classes, job.inner = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), 1
+    set_view(&job.input, x)
+    job.target, job.ignore_index = <const int64_t *>data_of(y), -100
+    if crossent_check_target(table, &job, 1, &weight, &bad) != 0:
+        return None
+    if with_gradient:
+        job.output, job.kind = result_of(out), CROSSENT_GRADIENT
+        job.grad_scale = 1.0 / weight
+    if crossent_softmax(table, &job, 1, &total) != 0:
+        return None
+    total /= weight
+    rounded_total = <float>total
+    value = cnp.PyArray_ToScalar(&rounded_total if number == cnp.NPY_FLOAT32 else <void *>&total, x)
+    return (value, out) if with_gradient else value
+
+
 def first_outside(cnp.ndarray values not None, double low, double high, int threads):
     """Index, in C order, of the first value that is not between low and high, or -1."""
     cdef crossent_view view

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
-from typing import Any, Generic, ParamSpec
+from typing import Any, Generic, ParamSpec, cast
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,8 +29,14 @@ class Differentiable(Generic[P]):
     def __init__(self, plan: Callable[P, Plan]) -> None:
         update_wrapper(self, plan)
         self.plan = plan
+        # What a plain call of two small arrays is given to first, if anything is; None from it is a call it does not take.
+        self.short: Callable[..., Any] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
+        if self.short is not None and len(args) == 2 and not kwargs:
+            value = self.short(*args)
+            if value is not None:
+                return value
         out: Any = kwargs.pop("out", None)
         return self.plan(*args, **kwargs).value(out)
 
@@ -117,7 +123,13 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
     fn = _plan_of(fn, "value_and_grad")
     names = _names(fn, argnums)
 
+    short = fn.short if argnums == 0 else None
+
     def value_and_gradient(*args: Any, out: Any = None, **kwargs: Any) -> tuple[Value, Any]:
+        if short is not None and len(args) == 2 and not kwargs:
+            both = short(*args, out, True)
+            if both is not None:
+                return cast("tuple[Value, Any]", both)
         plan = _prepared(fn, names, args, kwargs)
         if plan.shape != ():
             raise TypeError(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent import _plans
 from crossent._arguments import one_hot_classes, smoothing
+from crossent._kernels import short_cross_entropy
 from crossent._reduction import chosen_reduction
 from crossent.autodiff import Differentiable
 
@@ -95,6 +96,9 @@ def cross_entropy(
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
     return _plans.CrossEntropy(input, target, weight, ignore_index, reduction, dim, smoothing(label_smoothing))
+
+
+cross_entropy.short = short_cross_entropy
 
 
 @Differentiable
