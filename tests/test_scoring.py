@@ -379,3 +379,14 @@ def test_exact_sum_refuses_more_rows_than_its_limbs_hold():
         sums.add(np.zeros(1, int), np.ones(1))
     with pytest.raises(OverflowError, match=r"at most 2\*\*39 rows"):
         sums.merge(sums)
+
+
+def test_logits_of_16_bits_are_scored_as_float32(half):
+    logits, targets = sample(dtype=np.float32)
+    low = logits.astype(half)
+    scorer, wide = crossent.Scorer(), crossent.Scorer()
+    losses = scorer.update(low, targets)
+    assert losses.dtype == np.float32
+    np.testing.assert_array_equal(losses, wide.update(low.astype(np.float32), targets))
+    assert scorer.result().to_dict() == wide.result().to_dict()
+    assert scorer.result().mean_loss == pytest.approx(reference(low.astype(np.float64), targets)["mean_loss"], rel=2e-6)

@@ -39,7 +39,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 
 def is_half(dtype: np.dtype[Any]) -> bool:
-    return dtype.itemsize == 2
+    return dtype.itemsize == 2 and is_float(dtype)
 
 
 def real_of(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,4 +1,4 @@
-"""Plans: checked calls. One preparation serves the value, the gradient and both in one pass.
+"""Plans of the softmax family: checked calls. One preparation serves the value, the gradient and both in one pass.
 
 A public function makes a plan and asks it for its value; ``autodiff.py`` asks the same plan for gradients. Plans hold
 arrays that ``_arguments.py`` has checked and call ``_kernels``; they check nothing themselves.

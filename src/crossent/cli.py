@@ -184,7 +184,7 @@ def _parser() -> Parser:
 
 def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add = score.add_argument
-    add("logits", metavar="LOGITS", help=".npy file of float32 or float64, shape (N, C) or (N, C, d1, ..., dK)")
+    add("logits", metavar="LOGITS", help=".npy file of float16, float32 or float64, shape (N, C) or (N, C, d1, ..., dK)")
     add("targets", metavar="TARGETS", help=".npy file of class indices, shape (N) or (N, d1, ..., dK)")
 
     add = score.add_argument_group("the loss, as in torch's cross_entropy").add_argument

@@ -51,7 +51,7 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     Parameters
     ----------
     p : array_like, shape (..., C, ...)
-        Probabilities along `axis`, float32 or float64. That they sum to 1 is not checked.
+        Probabilities along `axis`, float16, bfloat16, float32 or float64. That they sum to 1 is not checked.
     axis : int, default -1
         The axis of the C classes.
     base : float, optional
@@ -67,7 +67,7 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     ValueError
         If a probability is negative.
     TypeError
-        If p is not float32 or float64.
+        If p is of another dtype.
 
     Notes
     -----
@@ -95,7 +95,8 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     Parameters
     ----------
     p, q : array_like, shape (..., C, ...)
-        Probabilities along `axis`, float32 or float64, broadcast against each other. That they sum to 1 is not checked.
+        Probabilities along `axis`, float16, bfloat16, float32 or float64, broadcast against each other. That they sum to 1
+        is not checked.
     axis : int, default -1
         The axis of the C classes.
     base : float, optional
@@ -111,7 +112,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     ValueError
         If a probability is negative, or the shapes do not fit.
     TypeError
-        If p or q is not float32 or float64.
+        If p or q is of another dtype.
 
     Notes
     -----
@@ -143,7 +144,8 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     Parameters
     ----------
     p, q : array_like, shape (..., C, ...)
-        Probabilities along `axis`, float32 or float64, broadcast against each other. That they sum to 1 is not checked.
+        Probabilities along `axis`, float16, bfloat16, float32 or float64, broadcast against each other. That they sum to 1
+        is not checked.
     axis : int, default -1
         The axis of the C classes.
     base : float, optional
@@ -160,7 +162,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     ValueError
         If a probability is negative, or the shapes do not fit.
     TypeError
-        If p or q is not float32 or float64.
+        If p or q is of another dtype.
 
     Notes
     -----

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossent._arguments import real_of
 from crossent.scoring.files import DataError, NpyReader, atomic_file, write_npy_header
 from crossent.scoring.result import Score
 from crossent.scoring.scorer import Scorer, first_row_of
 
-FLOATS = ("float32", "float64")
+FLOATS = ("float16", "float32", "float64")
 MAX_MEMORY = 16 << 20  # bytes of logits read at a time
 
 
@@ -48,7 +49,8 @@ def score_files(
 ) -> Run:
     """Score a .npy file of logits against one of class indices, a chunk of rows at a time.
 
-    `output` becomes a .npy file of the targets' shape and the logits' dtype, with each row's loss. `progress` is called
+    `output` becomes a .npy file of the targets' shape with each row's loss, in the logits' dtype, float32 for
+    float16. `progress` is called
     after each chunk with the rows that are done and those there are. Raises DataError and OSError, and leaves `output`
     as it was then.
     """
@@ -61,7 +63,7 @@ def score_files(
         scorer = Scorer(weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
         losses_file = stack.enter_context(atomic_file(output)) if output else None
         if losses_file:
-            write_npy_header(losses_file, targets.shape, logits.dtype.newbyteorder("="))
+            write_npy_header(losses_file, targets.shape, real_of(logits.dtype.newbyteorder("=")))
         chunk = chunk_rows or max(1, max_memory // max(1, logits.row_bytes + targets.row_bytes))
         done = 0
         for x, t in zip(logits.chunks(chunk), targets.chunks(chunk), strict=True):

@@ -33,7 +33,7 @@ def score(
     Parameters
     ----------
     logits : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
-        Logits, float32 or float64.
+        Logits, float16, bfloat16, float32 or float64.
     targets : array_like, shape (), (N) or (N, d1, ..., dK)
         Class indices of any integer dtype, from 0 to C - 1 or `ignore_index`.
     weight : array_like, shape (C), optional
@@ -110,7 +110,7 @@ class Scorer:
         self._totals: Totals | None = None  # made when the number of classes is known
 
     def update(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> NDArray[Any]:
-        """Add the rows of a chunk, and return their losses: ``cross_entropy(..., reduction="none")``.
+        """Add the rows of a chunk, and return their losses: ``cross_entropy(..., reduction="none")``, of 16 bits in float32.
 
         Bad input raises before anything is added. `first_row` is the number of the chunk's first row, for that message.
         """
@@ -120,7 +120,7 @@ class Scorer:
         if t.shape == layout.positions_shape != ():
             self._check_bounds(t, layout.classes, first_row)
         t = arguments.class_indices(t, x, axis, self._ignore_index)
-        losses = np.empty(layout.positions_shape, x.dtype.newbyteorder("="))
+        losses = np.empty(layout.positions_shape, arguments.real_of(x.dtype.newbyteorder("=")))
         if x.ndim == 1:
             self._add_blocks(x[None], t.reshape(1), losses.reshape(1), 1)
         elif axis == 0:  # blocks are cut along axis 0
@@ -156,7 +156,10 @@ class Scorer:
         block = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
         for start in range(0, max(1, len(x)), block):  # once for no rows too, which checks the options
             rows = slice(start, start + block)
-            self._add(x[rows], t[rows], losses[rows], axis)
+            chunk = x[rows]
+            if arguments.is_half(x.dtype):  # so that a loss is not rounded to 16 bits
+                chunk = chunk.astype(losses.dtype)
+            self._add(chunk, t[rows], losses[rows], axis)
 
     def _add(self, x: NDArray[Any], t: NDArray[np.int64], losses: NDArray[Any], axis: int) -> None:
         """Add the rows of one block, and write their losses."""
