@@ -48,7 +48,7 @@ def broadcast(*arrays: NDArray[Any]) -> Shape:
 
 def broadcast_into(array: NDArray[Any], shape: Shape) -> None:
     """Refuse an array that this shape would have to grow for."""
-    whole = broadcast(np.empty(0, bool) if 0 in shape and not shape else np.broadcast_to(False, shape), array)
+    whole = broadcast(np.broadcast_to(False, shape), array)
     if whole != shape or array.ndim > len(shape):
         raise ValueError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(whole)}")
 

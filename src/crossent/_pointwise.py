@@ -151,9 +151,9 @@ def _summed(array: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return np.asarray(array.sum(axis=axes, dtype=np.float64)).reshape(shape) if axes else array
 
 
-# Losses whose weight has a gradient in torch; those whose mean divides by the sum of weights.
+# Losses whose mean divides by the sum of weights; those whose weight has a gradient in torch, as multilabel_soft_margin_loss's.
 WEIGHTED_MEANS = frozenset(("mse_loss", "l1_loss"))
-WEIGHTS_DIFFER = WEIGHTED_MEANS | {"huber_loss", "multilabel_soft_margin_loss"}
+WEIGHTS_DIFFER = WEIGHTED_MEANS | {"huber_loss"}
 BOTH = {"input": BY_INPUT, "target": BY_TARGET}
 
 
