@@ -19,29 +19,30 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x = 2^n e^r,  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + (r + r^2 Q(r)) = 1 + (r + curve) */
+/* e^x = 2^n e^r,  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + (r + r^2 Q(r)) */
 struct exp_parts {
-    vec n, high, r, curve;
+    vec n, high, r, square, q;
 };
 
 SIMD struct exp_parts exp_parts(vec x) {
     const vec magic = v_set(ROUNDING_MAGIC), n = v_sub(v_mul_add(x, v_set(LOG2_E), magic), magic);
     const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
-    return (struct exp_parts){n, high, r, v_mul(v_mul(r, r), q)};
+    return (struct exp_parts){n, high, r, v_mul(r, r), q};
 }
 
-/* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + curve comes first, or e^x would not be monotone. */
+/* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + r^2 Q comes first, or e^x would not be monotone. */
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const struct exp_parts p = exp_parts(x);
-    return v_scale_by_pow2_where(counts, v_add(v_set(1), v_add(p.r, p.curve)), v_sub(p.n, k));
+    return v_scale_by_pow2_where(counts, v_add(v_set(1), v_mul_add(p.square, p.q, p.r)), v_sub(p.n, k));
 }
 
 /* e^x 2^-n, for |x| so small that n needs no care, as *high + *low within 0.3 ULP of *high; returns n */
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts p = exp_parts(x);
-    const vec one = v_set(1), beyond_one = v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), p.curve));
+    const vec one = v_set(1), curve = v_mul(p.square, p.q);
+    const vec beyond_one = v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve));
     *high = v_add(one, beyond_one);
     *low = v_sub(beyond_one, v_sub(*high, one)); /* exact: Dekker's Fast2Sum, for |beyond_one| < 1 */
     return p.n;
