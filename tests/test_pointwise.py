@@ -214,3 +214,74 @@ def test_softmax2d_is_softmax_over_channels(any_dtype, rng):
         assert module.backward(np.ones_like(x)).shape == shape
     with pytest.raises(ValueError, match="Softmax2d: expected input to be 3D or 4D, got 2D instead"):
         nn.Softmax2d()(np.ones((2, 3)))
+
+
+# --- what the docstrings say of accuracy, for targets that are sure: units in the last place of float32
+
+
+def softplus(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def logistic(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def sign_of(y):
+    """1 for a target of 1, -1 for one of 0 or -1"""
+    return np.where(y == 1, 1.0, -1.0)
+
+
+PROMISED = {  # how inputs and targets are made; value and derivative in float64; how far they may be, or None
+    "sigmoid": ("logits", None, lambda x, y: logistic(x), lambda x, y: logistic(x) * logistic(-x), (3, 5)),
+    "logsigmoid": ("logits", None, lambda x, y: -softplus(-x), lambda x, y: logistic(-x), (2, 3)),
+    "binary_cross_entropy_with_logits": (
+        "logits",
+        (0, 1),
+        lambda x, y: softplus(-sign_of(y) * x),
+        lambda x, y: -sign_of(y) * logistic(-sign_of(y) * x),
+        (2, 3),
+    ),
+    "soft_margin_loss": ("logits", (-1, 1), lambda x, y: softplus(-y * x), lambda x, y: -y * logistic(-y * x), (2, 3)),
+    "sigmoid_focal_loss": (
+        "logits",
+        (0, 1),
+        lambda x, y: np.where(y == 1, 0.25, 0.75) * softplus(-sign_of(y) * x) * logistic(-sign_of(y) * x) ** 2,
+        None,
+        (12, None),
+    ),
+    "binary_cross_entropy": (
+        "probabilities",
+        (0, 1),
+        lambda x, y: -np.maximum(np.where(y == 1, np.log(x), np.log1p(-x)), -100),
+        None,
+        (1, None),
+    ),
+    "mse_loss": ("logits", (-1, 0, 3), lambda x, y: (x - y) ** 2, lambda x, y: 2 * (x - y), (2, 1)),
+    "l1_loss": ("logits", (-1, 0, 3), lambda x, y: np.abs(x - y), lambda x, y: np.sign(x - y), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+@np.errstate(all="ignore")
+def test_what_the_docstrings_promise(name, isa, rng):
+    kind, targets, exact_value, exact_slope, (of_value, of_slope) = PROMISED[name]
+    x = np.concatenate([rng.normal(scale=5, size=100_000), rng.uniform(-110, 110, 100_000)]).astype(np.float32)
+    if kind == "probabilities":
+        x = np.concatenate([rng.uniform(size=100_000), 10 ** rng.uniform(-38, 0, 100_000), [0, 1]]).astype(np.float32)
+    y = None if targets is None else rng.choice(np.array(targets, np.float32), x.size)
+    args, options = ((x,), {}) if y is None else ((x, y), {"reduction": "none"})
+    value, pullback = crossent.vjp(getattr(crossent.nn.functional, name), *args, **options)
+    wide = [None if a is None else a.astype(np.float64) for a in (x, y)]
+    exact = exact_value(*wide)
+    assert_within(value, exact, of_value * unit(exact, np.float32))
+    if exact_slope is not None:
+        slope = exact_slope(*wide)
+        assert_within(pullback(np.ones_like(value)), slope, of_slope * unit(slope, np.float32))
+
+
+@pytest.mark.parametrize("name", sorted(name for name in nn.__all__ if isinstance(getattr(nn, name), type)))
+def test_repr_is_the_call_that_makes_such_an_object(name):
+    module = getattr(nn, name)()
+    assert vars(eval(repr(module), vars(nn))) == vars(module)

@@ -51,6 +51,10 @@ def mse_loss(
     TypeError
         If a dtype is none of those above.
 
+    Notes
+    -----
+    Each value is within 2 ULP: the difference is rounded, then its square.
+
     Examples
     --------
     >>> import crossent.nn.functional as F
@@ -95,6 +99,8 @@ def l1_loss(
 
     Notes
     -----
+    Each value is rounded once.
+
     The gradient is the sign of x - y: 0 where they are equal, as in torch. Unlike torch: there is no gradient of the
     weight.
 
@@ -145,6 +151,8 @@ def smooth_l1_loss(
 
     Notes
     -----
+    Each value is within 2 ULP.
+
     :func:`huber_loss` with delta = beta is beta times this loss.
 
     Examples
@@ -195,6 +203,8 @@ def huber_loss(
 
     Notes
     -----
+    Each value is within 2 ULP.
+
     The gradient stays between -delta and delta (times the weight).
 
     Examples

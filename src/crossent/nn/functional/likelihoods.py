@@ -57,6 +57,8 @@ def kl_div(
 
     Notes
     -----
+    Each term is within 4 ULP of its larger part, y log y or y x, which may cancel.
+
     A target of 0 gives a term of 0. Unlike torch: it does so at an input of -inf too, where torch has nan. A negative
     target gives nan. `crossent.information.kl_divergence` takes two arrays of probabilities and sums along an axis.
 
@@ -121,6 +123,8 @@ def gaussian_nll_loss(
 
     Notes
     -----
+    Each value is within some ULP of its larger term: the logarithm and the square may cancel.
+
     The gradient of `var` does not see that small variances count as `eps`: it is the one at v, as in torch.
 
     Examples
@@ -184,6 +188,8 @@ def poisson_nll_loss(
 
     Notes
     -----
+    Each value is within some ULP of its largest term: terms may cancel.
+
     A negative rate gives nan, as in torch, unless it is above -eps.
 
     Examples

@@ -61,6 +61,8 @@ def multi_margin_loss(
 
     Notes
     -----
+    Differences are rounded once each; their sum is taken in float64.
+
     A class exactly on the margin adds 0 to loss and gradient. Unlike torch: integer targets of every dtype, and float16
     and bfloat16 too.
 
@@ -116,6 +118,8 @@ def multilabel_margin_loss(
 
     Notes
     -----
+    Differences are rounded once each; their sum is taken in float64.
+
     An empty set has a loss of 0; a class that is listed twice counts twice. A pair exactly on the margin adds 0 to loss and
     gradient. Unlike torch: integer targets of every dtype, and float16 and bfloat16 too.
 
@@ -171,6 +175,8 @@ def hinge_embedding_loss(
 
     Notes
     -----
+    Each value is rounded once.
+
     Another target than -1 and 1 gives the sum of both cases, and a dissimilar pair exactly on the margin has a gradient
     of -1, both as in torch.
 
