@@ -82,7 +82,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axes.bar_label(bars, [f"{r['ratio']['torch']:.1f}" for r in chosen], padding=3, fontsize=8)
     axes.axvline(1, color="#555555", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     axes.minorticks_off()
     axes.set_yticks(range(len(points)), points)
     axes.invert_yaxis()
