@@ -178,10 +178,10 @@ SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, stru
     return shift;
 }
 
-/* A tile, from logits to values and output; `position` is its first one. Returns the values, added up in each lane, 0 where a
-   position is ignored. */
-SIMD vec finish_tile(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, enum spread spread,
-                     enum crossent_output kind) {
+/* A tile, from logits to values and output; `position` is its first one. Returns the sum with its values, each in its lane, 0
+   where a position is ignored. */
+SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum,
+                      enum spread spread, enum crossent_output kind) {
     const size_t vectors = (tile->positions + LANES - 1) / LANES;
     struct position_targets targets[TOGETHER];
     struct row_state state[TOGETHER];
@@ -201,12 +201,11 @@ SIMD vec finish_tile(const struct crossent_softmax_job *job, const struct tile *
         reduce_positions(job, tile, l[v], spread, kind, &scale[v], &state[v]);
     }
     const int has_target = job->target || job->probabilities.data;
-    vec sum = v_set(0);
     for (size_t v = 0; v < vectors; v++) {
         done[v] = has_target ? finish_row(state[v], &scale[v]) : finish_without_target(state[v], shift[v]);
         const vec value = v_select(targets[v].live, done[v].value, v_set(0));
         if (job->values) v_store_first((real *)job->values + position + l[v].at, value, l[v].n);
-        sum = v_add_where(m_first(l[v].n), sum, value);
+        sum = wide_add(sum, v_select(m_first(l[v].n), value, v_set(0)));
     }
     for (size_t v = 0; kind != CROSSENT_NO_OUTPUT && v < vectors; v++)
         write_positions(job, tile, l[v], spread, kind, state[v].max, &scale[v], &done[v], &targets[v]);
@@ -266,8 +265,7 @@ SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n,
 SIMD size_t element_size(enum crossent_dtype dtype) {
     return dtype == CROSSENT_FLOAT64 ? sizeof(double) : dtype == CROSSENT_FLOAT32 ? sizeof(float) : sizeof(uint16_t);
 }
-/* Ahead of an array's element, with a class `step` elements behind the other, and a vector `jump`; nothing if it is not dense.
- */
+/* Ahead of an array's element, a class `step` elements behind the other, a vector `jump`; nothing of one that is not dense. */
 SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
     const size_t size = element_size(dtype);
     if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
@@ -275,11 +273,11 @@ SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dens
 }
 
 /* finish_tile, compiled for what a job asks. */
-typedef vec (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position);
+typedef wide (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum);
 
 /* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
-SIMD vec softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, real *x, real *q,
-                        real *rows) {
+SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, wide sum,
+                         real *x, real *q, real *rows) {
     const size_t classes = job->classes, start = first * classes;
     rows_to_tile(&job->input, classes, start, n, x, rows);
     if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, rows);
@@ -293,7 +291,7 @@ SIMD vec softmax_of_few(tile_finisher finish, const struct crossent_softmax_job 
             ahead_of(job->input.data, job->input.dtype, job->input.dense, start + TILE * classes, LANES, LANES * classes),
         .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
-    const vec sum = finish(job, &tile, first);
+    sum = finish(job, &tile, first, sum);
     if (job->kind != CROSSENT_NO_OUTPUT) tile_to_rows(x, classes, start, n, &job->output, rows);
     return sum;
 }
@@ -314,12 +312,13 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
 }
 
 /* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q. */
-SIMD vec softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
-                           real *x, real *q) {
+SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
+                            wide sum, real *x, real *q) {
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
     const int in_place = job->kind != CROSSENT_NO_OUTPUT && job->output.dtype == REAL;
     planes_to_tile(&job->input, classes, inner, start, n, x);
     if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
+    /* The output's lines are not asked for: those of planes may all fall on the same few, and it cost more than it gained. */
     const struct tile tile = {
         .x = x,
         .probabilities = q,
@@ -327,10 +326,9 @@ SIMD vec softmax_of_planes(tile_finisher finish, const struct crossent_softmax_j
         .output_step = in_place ? inner : TILE,
         .positions = n,
         .input_ahead = ahead_of(job->input.data, job->input.dtype, job->input.dense, start + 2 * TILE, inner, LANES),
-        .output_ahead = {(const char *)x, 0,
-                         0}, /* asking for the lines of planes, which may all fall on the same few, costs more */
+        .output_ahead = {(const char *)x, 0, 0},
     };
-    const vec sum = finish(job, &tile, outer * inner + first);
+    sum = finish(job, &tile, outer * inner + first, sum);
     if (job->kind != CROSSENT_NO_OUTPUT && !in_place)
         for (size_t c = 0; c < classes; c++) put(&job->output, start + c * inner, n, x + c * TILE);
     return sum;
@@ -347,8 +345,8 @@ SIMD double softmax_positions(tile_finisher finish, const struct crossent_softma
     wide sum = wide_zero();
     for (size_t done = 0; done < count; done += TILE) {
         const size_t n = count - done < TILE ? count - done : TILE;
-        sum = wide_add(sum, job->inner == 1 ? softmax_of_few(finish, job, first + done, n, x, q, rows)
-                                            : softmax_of_planes(finish, job, outer, first + done, n, x, q));
+        sum = job->inner == 1 ? softmax_of_few(finish, job, first + done, n, sum, x, q, rows)
+                              : softmax_of_planes(finish, job, outer, first + done, n, sum, x, q);
     }
     return wide_sum(sum);
 }

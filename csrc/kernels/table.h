@@ -32,8 +32,9 @@
                                         const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) { \
         write_block(job, row, block, block_max, done, spread, CROSSENT_##kind, scratch, slot); \
     } \
-    static vec finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t position) { \
-        return finish_tile(job, tile, position, spread, CROSSENT_##kind); \
+    static wide finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, \
+                                         wide sum) { \
+        return finish_tile(job, tile, position, sum, spread, CROSSENT_##kind); \
     }
 EACH_KERNEL(DEFINE)
 #undef DEFINE
