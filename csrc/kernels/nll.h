@@ -1,25 +1,47 @@
 /* nll.h -- negative log-likelihood of log-probabilities: one element of each position is read, one is written.
    Called by the driver softmax.c through table.h. */
 
+/* Zeros for the gradients of positions first .. first + n of one `outer`. */
+SIMD void put_zero_positions(const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n) {
+    const size_t start = outer * job->classes * job->inner + first;
+    if (job->inner == 1)
+        put_zeros(&job->output, start, job->classes);
+    else
+        for (size_t c = 0; c < job->classes; c++) put_zeros(&job->output, start + c * job->inner, n);
+}
+
+/* Positions first .. first + n of one `outer`, n up to NLL_RUN: all are read before the gradients, maybe over them, are put. */
+enum { NLL_RUN = 64 };
+SIMD void nll_run(const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n, struct double_sum *sum) {
+    const real *weight = job->weight;
+    real *const values = job->values, gradients[NLL_RUN], one;
+    size_t at[NLL_RUN];
+    int live[NLL_RUN];
+    for (size_t i = 0; i < n; i++) {
+        const size_t position = outer * job->inner + first + i;
+        size_t t;
+        live[i] = read_target(job, position, &t);
+        const real w = live[i] && weight ? weight[t] : 1;
+        at[i] = live[i] ? (outer * job->classes + t) * job->inner + first + i : 0;
+        const real value = live[i] ? -(w * *fetch(&job->input, at[i], 1, &one)) : 0;
+        if (values) values[position] = value;
+        add_to(sum, (double)value);
+        gradients[i] = job->kind == CROSSENT_NO_OUTPUT ? 0 : -(w * gradient_factor(job, position));
+    }
+    if (job->kind == CROSSENT_NO_OUTPUT) return;
+    put_zero_positions(job, outer, first, n);
+    for (size_t i = 0; i < n; i++)
+        if (live[i]) put(&job->output, at[i], 1, &gradients[i]);
+}
+
 /* value = -w_y x_y,  gradient = -k w_y [c = y], for positions first .. first + count of (outer, inner) */
 SIMD double nll_positions(const struct crossent_softmax_job *job, size_t first, size_t count) {
-    const real *weight = job->weight;
-    real *const values = job->values;
     struct double_sum sum = {0, 0};
-    for (size_t position = first; position < first + count; position++) {
-        const size_t outer = position / job->inner, inner = position % job->inner;
-        const size_t start = outer * job->classes * job->inner + inner;
-        size_t t;
-        const int live = read_target(job, position, &t);
-        const real w = live && weight ? weight[t] : 1;
-        real one;
-        const real value = live ? -(w * *fetch(&job->input, start + t * job->inner, 1, &one)) : 0;
-        if (values) values[position] = value;
-        add_to(&sum, (double)value);
-        if (job->kind == CROSSENT_NO_OUTPUT) continue;
-        for (size_t c = 0; c < job->classes; c++) put_zeros(&job->output, start + c * job->inner, 1);
-        one = live ? -(w * gradient_factor(job, position)) : 0;
-        if (live) put(&job->output, start + t * job->inner, 1, &one);
+    for (size_t position = first, n; position < first + count; position += n) {
+        const size_t inner = position % job->inner, left = first + count - position, in_outer = job->inner - inner;
+        n = left < in_outer ? left : in_outer;
+        if (n > NLL_RUN) n = NLL_RUN;
+        nll_run(job, position / job->inner, inner, n, &sum);
     }
     return value_of(sum);
 }
