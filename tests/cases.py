@@ -105,14 +105,15 @@ def words_of_target(options: Options) -> str:
 
 def variants(*names: str, **chosen: Any) -> list[Variant]:
     """Every legal choice of options of the functions of these names, or of all; `chosen` fixes some options."""
-    return [v for name in names or DIFFERENTIABLE for v in _variants(CASES[name]) if chosen.items() <= v.options.items()]
+    return [Variant(CASES[name], o) for name in names or DIFFERENTIABLE for o in legal_options(CASES[name], chosen)]
 
 
-def _variants(case: Case) -> Iterator[Variant]:
+def legal_options(case: Any, chosen: Options) -> Iterator[dict[str, Any]]:
+    """The product of a case's options, but for what it refuses and what differs from the chosen."""
     for values in product(*case.options.values()):
         options = dict(zip(case.options, values, strict=True))
-        if case.is_legal(options):
-            yield Variant(case, options)
+        if case.is_legal(options) and chosen.items() <= options.items():
+            yield options
 
 
 def each_isa() -> Iterator[str]:

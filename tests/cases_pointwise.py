@@ -6,8 +6,7 @@ deltas, alphas are numbers that every dtype has: a rounded one would move the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 import crossent.nn.functional as F
 import makers_pointwise as makers
 import reference_pointwise as reference
+from cases import legal_options
 from makers_pointwise import Arguments, Options, Rng, Shape
 from reference_pointwise import PointwiseExact
 
@@ -92,14 +92,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
 
 def pointwise_variants(*names: str, **chosen: Any) -> list[PointwiseVariant]:
     """Every legal choice of options of the functions of these names, or of all; `chosen` fixes some options."""
-    return [v for name in names or POINTWISE for v in _variants(POINTWISE[name]) if chosen.items() <= v.options.items()]
-
-
-def _variants(case: PointwiseCase) -> Iterator[PointwiseVariant]:
-    for values in product(*case.options.values()):
-        options = dict(zip(case.options, values, strict=True))
-        if case.is_legal(options):
-            yield PointwiseVariant(case, options)
+    return [PointwiseVariant(POINTWISE[name], o) for name in names or POINTWISE for o in legal_options(POINTWISE[name], chosen)]
 
 
 REDUCTIONS = ("mean", "sum", "none")

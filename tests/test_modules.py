@@ -144,6 +144,7 @@ def test_functions_pickle():
 @pytest.mark.parametrize(
     "module",
     [
+        *(getattr(nn, name)() for name in nn.__all__ if isinstance(getattr(nn, name), type)),
         nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=3),
         nn.NLLLoss(reduction="sum"),
         nn.Softmax(1),
