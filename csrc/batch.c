@@ -1,5 +1,5 @@
 /* batch.c -- blocks of a batch on threads: scratch for each worker, sums in block order. No formula is known here, and no
-   thread: parallel.c has those. Called by the drivers softmax.c, pointwise.c and margin.c. */
+   thread: parallel.c has those. Called by the drivers softmax.c and pointwise.c. */
 #include "batch.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* batch.h -- a batch cut into blocks: each computed by some thread, with scratch of its worker; their sums added in order.
-   The drivers softmax.c, pointwise.c and margin.c use it. */
+   The drivers softmax.c and pointwise.c use it. */
 #ifndef CROSSENT_BATCH_H
 #define CROSSENT_BATCH_H
 

@@ -20,6 +20,10 @@ enum crossent_dtype {
     CROSSENT_BFLOAT16,
 };
 
+static inline size_t crossent_size_of(enum crossent_dtype dtype) {
+    return dtype == CROSSENT_FLOAT64 ? sizeof(double) : dtype == CROSSENT_FLOAT32 ? sizeof(float) : sizeof(uint16_t);
+}
+
 /* An array to read: of any strides (0 repeats, negative ones run backwards), in C order of its dimensions. No data: absent. */
 enum { CROSSENT_DIMS = 8 };
 struct crossent_view {
@@ -145,9 +149,8 @@ struct crossent_row {
     double max, log_sum, exp_scale, spread_scale, target_gradient;
 };
 
-/* A table of kernels: one instruction set, one type of reals. `scratch` is room for the bytes that the table's own
-   ..._scratch function names, which may be 0: a kernel works on reals side by side, and takes copies of pieces of what is not.
- */
+/* A table of kernels: one instruction set, one type of reals. A kernel works on reals side by side, and on copies of pieces of
+   what is not: `scratch` is room for as many bytes as the ..._scratch function of that kernel says, which may be 0. */
 struct crossent_table {
     const char *isa;
     size_t block;  /* a row is reduced in blocks of so many columns, whoever computes it */

@@ -1,4 +1,4 @@
-/* parallel.c -- OpenMP over numbered blocks: the only file that knows threads. Called by batch.c and softmax.c. */
+/* parallel.c -- OpenMP over numbered blocks: the only file that knows threads. Called by batch.c. */
 #include "parallel.h"
 
 #include "crossent.h"

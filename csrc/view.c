@@ -3,11 +3,9 @@
 
 #include "crossent.h"
 
-static const size_t sizes[] = {[CROSSENT_FLOAT32] = 4, [CROSSENT_FLOAT64] = 8, [CROSSENT_FLOAT16] = 2, [CROSSENT_BFLOAT16] = 2};
-
 int crossent_view(struct crossent_view *view, const void *data, enum crossent_dtype dtype, int swapped, int ndim,
                   const ptrdiff_t *shape, const ptrdiff_t *strides) {
-    const ptrdiff_t size = (ptrdiff_t)sizes[dtype];
+    const ptrdiff_t size = (ptrdiff_t)crossent_size_of(dtype);
     view->data = data;
     view->dtype = dtype;
     view->swapped = swapped;

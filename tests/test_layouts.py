@@ -10,6 +10,7 @@ import crossent
 import crossent.nn.functional as F
 from cases_pointwise import POINTWISE, pointwise_variants
 from conftest import bfloat16
+from gradients import flowing_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
 
@@ -62,11 +63,6 @@ LAYOUTS = {
 each_layout = pytest.mark.parametrize("layout", list(LAYOUTS.values()), ids=LAYOUTS)
 
 
-def flowing_in(value):
-    value = np.asarray(value)
-    return np.linspace(-1, 2, value.size).reshape(value.shape).astype(value.dtype)
-
-
 def changed(thing, layout):
     return layout(thing) if isinstance(thing, np.ndarray) and thing.ndim else thing
 
@@ -84,7 +80,8 @@ def check(function, args, kwargs, numbers, layout):
     kwargs = {name: changed(arg, layout) for name, arg in kwargs.items()}
     other, other_pullback = crossent.vjp(function, *other_args, argnums=numbers, **kwargs)
     assert_same_bits(other, value)
-    for theirs, ours in zip(other_pullback(flowing_in(value)), pullback(flowing_in(value)), strict=True):
+    g = flowing_in(np.shape(value), value.dtype)
+    for theirs, ours in zip(other_pullback(g), pullback(g), strict=True):
         assert_same_bits(theirs, ours)
     for arg, copy in zip(other_args, before, strict=True):
         assert_same_bits(np.asarray(arg), copy)
@@ -126,6 +123,10 @@ def test_more_dimensions_than_a_view_has(rng):
     x = rng.normal(size=(2,) * 12)[(slice(None, None, -1),) * 12].transpose(np.roll(np.arange(12), 3))
     assert F.mse_loss(x, np.zeros_like(x)) == F.mse_loss(x.copy(), np.zeros(x.shape))
     assert_same_bits(F.softmax(x, 5), F.softmax(np.ascontiguousarray(x), 5))
+    every_second = tuple(range(0, 12, 2))
+    assert_same_bits(crossent.logsumexp(x, every_second), crossent.logsumexp(np.ascontiguousarray(x), every_second))
+    p, half = np.abs(np.sin(x)), np.full(x.shape, 0.5)
+    assert F.binary_cross_entropy(half, p) == F.binary_cross_entropy(half, np.ascontiguousarray(p))
 
 
 # 16 bits: what float32 gives, rounded once.
@@ -140,7 +141,7 @@ def test_softmax_family_of_16_bits(variant, isa, half, rng):
         value, pullback = call.vjp()
         exact, exact_pullback = crossent.vjp(call.case.function, *wide, **kwargs)
         assert_same_bits(value, exact.astype(half))
-        g = flowing_in(value)
+        g = flowing_in(value.shape, value.dtype)
         if variant.case.name == "softmax":
             continue  # its gradient goes through p g, a product that is rounded to float32 there
         assert_same_bits(pullback(g), exact_pullback(g.astype(np.float32)).astype(half))
@@ -157,7 +158,7 @@ def test_elementwise_and_margin_losses_of_16_bits(variant, isa, half, rng):
         value, pullback = crossent.vjp(call.case.function, *call.args, **call.kwargs)
         exact, exact_pullback = crossent.vjp(call.case.function, *wide, **kwargs)
         assert_same_bits(value, exact.astype(half))
-        g = flowing_in(value)
+        g = flowing_in(value.shape, value.dtype)
         assert_same_bits(pullback(g), exact_pullback(g.astype(np.float32)).astype(half))
 
 
@@ -252,6 +253,12 @@ def test_arrays_by_protocol(wrapper, rng):
     assert value == expected[0]
     np.testing.assert_array_equal(gradient, expected[1])
     assert F.mse_loss(wrapper(x), wrapper(x * 2)) == F.mse_loss(x, x * 2)
+    assert F.multi_margin_loss(wrapper(x), wrapper(y)) == F.multi_margin_loss(x, y)
+    several = np.tile([2, 0, -1], (5, 1))
+    assert F.multilabel_margin_loss(wrapper(x), wrapper(several)) == F.multilabel_margin_loss(x, several)
+    for var in (x**2, x[:, 0] ** 2):
+        gradient = crossent.grad(F.gaussian_nll_loss, 2)(x, x + 1, wrapper(var))
+        np.testing.assert_array_equal(gradient, crossent.grad(F.gaussian_nll_loss, 2)(x, x + 1, var))
 
 
 def test_tensors_of_torch(torch, rng):

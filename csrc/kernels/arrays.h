@@ -146,6 +146,6 @@ SIMD void put(const struct crossent_result *result, size_t first, size_t n, cons
 }
 
 SIMD void put_zeros(const struct crossent_result *result, size_t first, size_t n) {
-    const size_t size = result->dtype == CROSSENT_FLOAT64 ? 8 : result->dtype == CROSSENT_FLOAT32 ? 4 : 2;
+    const size_t size = crossent_size_of(result->dtype);
     memset((char *)result->data + first * size, 0, n * size); /* 0 is no bits in all of them */
 }

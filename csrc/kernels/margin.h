@@ -10,8 +10,7 @@ SIMD double hinge_terms(const real *x, const real *others, real *slopes, size_t 
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i;
         const vec z = v_add(v_sub(m, top), v_load_first(x + i, left, zero));
-        const vec counts = v_select(v_not_less(zero, z), zero, v_load_first(others + i, left, zero));
-        const mask live = v_equal(v_select(v_equal(z, z), counts, zero), one);
+        const mask live = v_equal(v_select(v_not_less(zero, z), zero, v_load_first(others + i, left, zero)), one);
         const vec slope = v_select(live, power == 1 ? one : v_add(z, z), zero);
         sum = wide_add(sum, v_select(live, power == 1 ? z : v_mul(z, z), zero));
         slope_sum = wide_add(slope_sum, slope);

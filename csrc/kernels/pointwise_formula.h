@@ -63,8 +63,7 @@ SIMD struct terms smooth_l1_loss(vec x, vec y, vec z, const double *p) {
     (void)z;
     const vec a = v_set((real)p[0]), half = v_set((real)0.5), d = v_sub(x, y), size = v_abs(d), ratio = v_div(d, a);
     const mask far = v_not_less(size, a);
-    const vec far_slope = v_add(sign_of(d), v_sub(ratio, ratio)); /* of nan: nan, unlike l1's */
-    const vec slope = v_select(far, v_select(v_equal(d, d), sign_of(d), far_slope), ratio);
+    const vec slope = v_select(far, v_select(v_equal(d, d), sign_of(d), d), ratio); /* of nan: nan, unlike l1's */
     const vec value = v_select(far, v_sub(size, v_mul(half, a)), v_mul(v_mul(half, d), ratio));
     return (struct terms){.value = value, .by_input = slope, .by_target = v_negative(slope)};
 }

@@ -262,12 +262,9 @@ SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n,
     }
 }
 
-SIMD size_t element_size(enum crossent_dtype dtype) {
-    return dtype == CROSSENT_FLOAT64 ? sizeof(double) : dtype == CROSSENT_FLOAT32 ? sizeof(float) : sizeof(uint16_t);
-}
 /* Ahead of an array's element, a class `step` elements behind the other, a vector `jump`; nothing of one that is not dense. */
 SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
-    const size_t size = element_size(dtype);
+    const size_t size = crossent_size_of(dtype);
     if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
     return (struct ahead){(const char *)data + element * size, step * size, jump * size};
 }

@@ -21,7 +21,6 @@ FloatArray = NDArray[Any]
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 EXPECTED = "expected float16, bfloat16, float32 or float64"
-VIEWED_DIMENSIONS = 8  # CROSSENT_DIMS in csrc/crossent.h: of more a dense copy is made
 
 
 class Layout(NamedTuple):
@@ -52,12 +51,7 @@ def float_array(value: ArrayLike, function: str, name: str = "input") -> FloatAr
     array = plain_array(value, function, name)
     if not is_float(array.dtype):
         raise TypeError(f'"{function}" not implemented for {name} of dtype {array.dtype}: {EXPECTED}')
-    return viewable(array)
-
-
-def viewable(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, but dense where it has more dimensions than a kernel's view of it has room for."""
-    return array if array.ndim <= VIEWED_DIMENSIONS else np.ascontiguousarray(array)
+    return array
 
 
 def plain_array(value: ArrayLike, function: str, name: str) -> NDArray[Any]:
@@ -124,7 +118,7 @@ def probabilities(target: NDArray[Any], ignore_index: int) -> NDArray[Any]:
         raise ValueError("ignore_index is not supported for floating point target")
     if not is_float(target.dtype):
         raise TypeError(f"cross_entropy: {EXPECTED} in probabilities, but got {target.dtype}")
-    return viewable(target)
+    return target
 
 
 def class_indices(target: NDArray[Any], input: FloatArray, dim: int, ignore_index: int) -> NDArray[np.int64]:

@@ -92,15 +92,21 @@ cdef inline crossent_dtype_t dtype_of(cnp.ndarray array) noexcept:
     return CROSSENT_FLOAT16 if number == cnp.NPY_FLOAT16 else CROSSENT_BFLOAT16
 
 
-cdef inline int set_view(crossent_view *view, cnp.ndarray array) except -1:
+cdef inline cnp.ndarray set_view(crossent_view *view, cnp.ndarray array):
+    """See the array as it lies; or a dense copy, if it has more separate dimensions than a view. The array that is seen."""
+    view.data = NULL
     if array is None:
-        view.data = NULL
-        return 0
-    if crossent_view_of(view, cnp.PyArray_DATA(array), dtype_of(array), cnp.PyArray_ISBYTESWAPPED(array),
-                        cnp.PyArray_NDIM(array), <const ptrdiff_t *>cnp.PyArray_DIMS(array),
-                        <const ptrdiff_t *>cnp.PyArray_STRIDES(array)) < 0:
-        raise ValueError("crossent: an array of too many separate dimensions reached the kernels")
-    return 0
+        return None
+    if not view_of(view, array):
+        array = cnp.PyArray_GETCONTIGUOUS(array)
+        view_of(view, array)
+    return array
+
+
+cdef inline bint view_of(crossent_view *view, cnp.ndarray array) noexcept:
+    return crossent_view_of(view, cnp.PyArray_DATA(array), dtype_of(array), cnp.PyArray_ISBYTESWAPPED(array),
+                            cnp.PyArray_NDIM(array), <const ptrdiff_t *>cnp.PyArray_DIMS(array),
+                            <const ptrdiff_t *>cnp.PyArray_STRIDES(array)) == 0
 
 
 cdef inline crossent_result result_of(cnp.ndarray array) noexcept:
@@ -130,14 +136,12 @@ cdef class Job:
     def __init__(self, bint is_double, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner,
                  cnp.ndarray target=None, cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
                  double label_smoothing=0.0, bint log_probabilities=False, bint negated=False):
-        self.arrays = (input, target, probabilities, weight)
         self.is_double, self.table = is_double, table_of(is_double)
         self.size = outer * classes * inner
         self.log_probabilities = log_probabilities
         self.job.outer, self.job.classes, self.job.inner = outer, classes, inner
-        set_view(&self.job.input, input)
+        self.arrays = (set_view(&self.job.input, input), target, set_view(&self.job.probabilities, probabilities), weight)
         self.job.input.negated = negated
-        set_view(&self.job.probabilities, probabilities)
         self.job.target = <const int64_t *>data_of(target)
         self.job.weight = data_of(weight)
         self.job.ignore_index = ignore_index
@@ -187,14 +191,11 @@ cdef class PointwiseJob:
 
     def __init__(self, bint is_double, str loss, cnp.ndarray input not None, cnp.ndarray target=None, cnp.ndarray extra=None,
                  cnp.ndarray weight=None, double a=0.0, double b=0.0, size_t group=1):
-        self.arrays = (input, target, extra, weight)
         self.is_double, self.table = is_double, table_of(is_double)
         self.job.loss = <crossent_pointwise_t><int>loss_numbers[loss]
         self.job.count, self.job.group = cnp.PyArray_SIZE(input), group
-        set_view(&self.job.input, input)
-        set_view(&self.job.target, target)
-        set_view(&self.job.extra, extra)
-        set_view(&self.job.weight, weight)
+        self.arrays = (set_view(&self.job.input, input), set_view(&self.job.target, target),
+                       set_view(&self.job.extra, extra), set_view(&self.job.weight, weight))
         self.job.parameters[0], self.job.parameters[1] = a, b
 
     def run(self, int threads, cnp.ndarray values=None, cnp.ndarray output=None, int derivative=CROSSENT_NO_DERIVATIVE,
@@ -206,7 +207,7 @@ cdef class PointwiseJob:
         job.values, job.output = result_of(values), result_of(output)
         job.derivative = <crossent_derivative_t>derivative
         job.grad_scale = grad_scale
-        set_view(&job.grad_output, grad_output)
+        grad_output = set_view(&job.grad_output, grad_output)
         if job.count < SMALL:
             status = crossent_pointwise(self.table, &job, threads, &total)
         else:
@@ -227,10 +228,9 @@ cdef class MarginJob:
 
     def __init__(self, bint is_double, cnp.ndarray input not None, size_t rows, size_t classes, cnp.ndarray target not None,
                  cnp.ndarray weight=None, bint several=False, int power=1, double margin=1.0):
-        self.arrays = (input, target, weight)
         self.is_double, self.table = is_double, table_of(is_double)
         self.job.rows, self.job.classes = rows, classes
-        set_view(&self.job.input, input)
+        self.arrays = (set_view(&self.job.input, input), target, weight)
         self.job.target = <const int64_t *>data_of(target)
         self.job.weight = data_of(weight)
         self.job.several, self.job.power, self.job.margin = several, power, margin
@@ -309,23 +309,22 @@ def short_cross_entropy(object input, object target, object out=None, bint with_
     return (value, out) if with_gradient else value
 
 
+cdef inline const crossent_table *table_for(cnp.ndarray values) noexcept:
+    return table_of(dtype_of(values) == CROSSENT_FLOAT64)
+
+
 def first_outside(cnp.ndarray values not None, double low, double high, int threads):
     """Index, in C order, of the first value that is not between low and high, or -1."""
     cdef crossent_view view
-    cdef const crossent_table *table = table_of(dtype_of(values) == CROSSENT_FLOAT64)
+    cdef const crossent_table *table = table_for(values)
     cdef size_t bad, count = <size_t>cnp.PyArray_SIZE(values)
     cdef int status
-    memset(&view, 0, sizeof(view))
-    set_view(&view, values)
+    values = set_view(&view, values)
     with nogil:
         status = crossent_check_range(table, &view, count, low, high, threads, &bad)
     if status < 0:
         out_of_memory()
     return <Py_ssize_t>bad if status else -1
-
-
-cdef inline const crossent_table *table_for(cnp.ndarray values) noexcept:
-    return table_of(dtype_of(values) == CROSSENT_FLOAT64)
 
 
 def map_exp(cnp.ndarray values not None, cnp.ndarray out not None):

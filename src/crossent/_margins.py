@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _arguments as arguments
-from crossent import _kernels, _operands, _reduction
+from crossent import _kernels, _operands
 from crossent._arguments import FloatArray
-from crossent._plans import Value, scalar, unwrapped
+from crossent._plans import RowLoss
 from crossent._reduction import Reduction
 from crossent._runtime import get_num_threads
 
 
-class Margin:
+class Margin(RowLoss):
     """A value for each row of scores, and their reduction."""
-
-    differentiable = frozenset(("input",))
 
     def __init__(
         self,
@@ -31,47 +29,16 @@ class Margin:
         power: int = 1,
         margin: float = 1.0,
     ) -> None:
-        self.input, self.target, self.reduction, self.values_shape = input, target, reduction, values_shape
-        self.dtype = input.dtype.newbyteorder("=")
-        self.real = arguments.real_of(self.dtype)
-        self.weight = None if weight is None else arguments.dense(weight, self.real)
-        classes = input.shape[-1] if input.ndim else 1
-        self.rows = input.shape[0] if input.ndim == 2 else 1
+        dtype = input.dtype.newbyteorder("=")
+        self.real = arguments.real_of(dtype)
+        weight = None if weight is None else arguments.dense(weight, self.real)
+        rows, classes = input.shape[0] if input.ndim == 2 else 1, input.shape[-1] if input.ndim else 1
+        super().__init__(input, values_shape, reduction, dtype, (target, weight), rows)
         is_double = self.real == arguments.FLOAT64
-        self._job = _kernels.MarginJob(is_double, input, self.rows, classes, target, self.weight, several, power, margin)
+        self._job = _kernels.MarginJob(is_double, input, rows, classes, target, weight, several, power, margin)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.values_shape if self.reduction == "none" else ()
-
-    def value(self, out: NDArray[Any] | None = None) -> Value:
-        if self.reduction != "none":
-            total = self._job.run(get_num_threads(), divisor=_reduction.divisor(self.reduction, self.rows))
-            return scalar(total, self.dtype, out)
-        values = arguments.output(out, self.values_shape, self.dtype, (None, self.input, self.target, self.weight))
-        computed = np.empty(self.values_shape, self.real)
-        self._job.run(get_num_threads(), values=computed)
-        arguments.copy_rounded(values, computed)
-        return unwrapped(arguments.deliver(values, out), out)
-
-    def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
-        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
-        scale = _reduction.gradient_scale(self.reduction, self.rows)
-        if self.reduction == "none":
-            return self._run(out, grad_scale=scale, grad_output=grad)[1]
-        return self._run(out, grad_scale=scale * float(grad))[1]
-
-    def value_and_gradient(self, argument: str, out: NDArray[Any] | None = None) -> tuple[Value, FloatArray]:
-        scale = _reduction.gradient_scale(self.reduction, self.rows)
-        total, gradient = self._run(out, grad_scale=scale, divisor=_reduction.divisor(self.reduction, self.rows))
-        return scalar(total, self.dtype), gradient
-
-    def _run(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
-        """The sum of the values over how's divisor, and the gradient."""
-        reads = (self.input, self.target, self.weight, how.get("grad_output"))
-        output = arguments.output(out, self.input.shape, self.dtype, reads)
-        total = self._job.run(get_num_threads(), output=output, **how)
-        return total, arguments.deliver(output, out)
+    def _compute(self, **how: Any) -> float:
+        return self._job.run(get_num_threads(), **how)
 
 
 def _scores(input: ArrayLike, function: str) -> tuple[FloatArray, int, int]:
@@ -83,9 +50,8 @@ def _scores(input: ArrayLike, function: str) -> tuple[FloatArray, int, int]:
     return x, x.shape[0] if x.ndim == 2 else 1, classes
 
 
-def _indices(target: ArrayLike, function: str, lowest: int, classes: int, text: str) -> NDArray[np.int64]:
+def _indices(array: NDArray[Any], function: str, lowest: int, classes: int, text: str) -> NDArray[np.int64]:
     """Class indices from `lowest` on, as int64."""
-    array = arguments.plain_array(target, function, "target")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{function}: expected target of an integer dtype, but got {array.dtype}")
     wrong = (array < lowest) | (array >= classes)
@@ -108,20 +74,22 @@ def multi_margin_loss(
             raise ValueError(f"weight must be one-dimensional, but got shape {list(weights.shape)}")
         if weights.size != classes:
             raise ValueError(f"inconsistent weight size, expected {classes} but got {list(weights.shape)}")
-    shape = np.shape(target)
+    labels = arguments.plain_array(target, name, "target")
+    shape = labels.shape
     if shape != (rows,) and not (shape == () and x.ndim < 2):
         raise ValueError(
             f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch size). "
             f"Expected target size [{rows}], but got {list(shape)}. Input has shape {list(x.shape)}."
         )
-    indices = _indices(target, name, 0, classes, "target out of range")
+    indices = _indices(labels, name, 0, classes, "target out of range")
     return Margin(x, indices, shape, reduction, weights, power=int(p), margin=_operands.number(margin, "margin"))
 
 
 def multilabel_margin_loss(input: ArrayLike, target: ArrayLike, reduction: Reduction) -> Margin:
     name = "multilabel_margin_loss"
     x, _, classes = _scores(input, name)
-    if np.shape(target) != x.shape:
-        raise ValueError(f"inconsistent target size: {list(np.shape(target))} for input of size: {list(x.shape)}")
-    indices = _indices(target, name, -1, classes, "argument #2 'target' is out of range")
+    labels = arguments.plain_array(target, name, "target")
+    if labels.shape != x.shape:
+        raise ValueError(f"inconsistent target size: {list(labels.shape)} for input of size: {list(x.shape)}")
+    indices = _indices(labels, name, -1, classes, "argument #2 'target' is out of range")
     return Margin(x, indices, x.shape[:-1], reduction, several=True)

@@ -57,7 +57,7 @@ def seen_as(array: NDArray[Any] | None, shape: Shape) -> NDArray[Any] | None:
     """The array, repeated to this shape without a copy."""
     if array is None or array.shape == shape:
         return array
-    return arguments.viewable(np.broadcast_to(array, shape))
+    return np.broadcast_to(array, shape)
 
 
 def same_size_or_warning(input: NDArray[Any], target: NDArray[Any]) -> None:
@@ -104,20 +104,22 @@ def factor(value: ArrayLike | None, function: str, name: str, input: FloatArray)
     return array
 
 
-def variance(var: ArrayLike, input: FloatArray) -> FloatArray:
-    """One for each position, or for each along the last axis but one: torch's three shapes, and a number."""
+def variance(var: ArrayLike, input: FloatArray) -> tuple[FloatArray, Shape]:
+    """One for each position, or for each along the last axis but one (torch's shapes, or a number); and var's own shape."""
     function = "gaussian_nll_loss"
     if isinstance(var, numbers.Real):
         array = np.full((1,) * input.ndim, var, input.dtype.newbyteorder("="))
+        given_shape = array.shape
     else:
         array = operand(var, function, "var", input, "")
+        given_shape = array.shape
         if array.shape == input.shape[:-1] and input.ndim:
             array = array[..., np.newaxis]
         fits = array.ndim == input.ndim and all(a in (1, b) for a, b in zip(array.shape, input.shape, strict=True))
         if array.shape != input.shape and not (fits and input.ndim):
             raise ValueError(f"var is of incorrect size: got {list(array.shape)} for input of size {list(input.shape)}")
     within(array, "var has negative entry/entries", 0.0, math.inf, nan=True)
-    return array
+    return array, given_shape
 
 
 def within(array: FloatArray, text: str, low: float, high: float, nan: bool = False) -> None:

@@ -7,7 +7,7 @@ arrays that ``_arguments.py`` has checked and call ``_kernels``; they check noth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossent import _arguments as arguments
 from crossent import _kernels, _reduction
 from crossent._arguments import FloatArray
-from crossent._kernels import GRADIENT, LOG_SOFTMAX
+from crossent._kernels import GRADIENT, LOG_SOFTMAX, NO_OUTPUT
 from crossent._runtime import get_num_threads
 
 Value = Any  # an array, or a NumPy scalar where the result has no dimensions
@@ -43,12 +43,72 @@ class Plan(Protocol):
         """Both at once, for a result without dimensions."""
 
 
-class _TargetPlan:
-    """What the losses over a target share: one value for each position, and a reduction of them."""
+class RowLoss:
+    """One value for each row or position, computed in `real`, and a reduction of them: what these losses share.
+
+    `reads` is what the kernels read beside the input; `mean_weight` what a mean divides by.
+    """
+
+    differentiable = frozenset(("input",))
+    real: np.dtype[Any]
+
+    def __init__(
+        self,
+        input: FloatArray,
+        values_shape: tuple[int, ...],
+        reduction: _reduction.Reduction,
+        dtype: np.dtype[Any],
+        reads: tuple[NDArray[Any] | None, ...],
+        mean_weight: float,
+    ) -> None:
+        self.input, self.values_shape, self.reduction, self.dtype = input, values_shape, reduction, dtype
+        self.reads, self.mean_weight = reads, mean_weight
+
+    def _compute(self, **how: Any) -> float:
+        """Have the kernels compute values or output (the gradient); the sum of the values over divisor."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values_shape if self.reduction == "none" else ()
+
+    @property
+    def _divisor(self) -> float:
+        return _reduction.divisor(self.reduction, self.mean_weight)
+
+    @property
+    def _scale(self) -> float:
+        return _reduction.gradient_scale(self.reduction, self.mean_weight)
+
+    def value(self, out: NDArray[Any] | None = None) -> Value:
+        if self.reduction != "none":
+            return scalar(self._compute(divisor=self._divisor), self.dtype, out)
+        values = arguments.output(out, self.values_shape, self.dtype, (None, self.input, *self.reads))
+        return delivered_values(values, self.real, lambda computed: self._compute(values=computed), out)
+
+    def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
+        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
+        if self.reduction == "none":
+            return self._input_gradient(out, grad_scale=self._scale, grad_output=grad)[1]
+        return self._input_gradient(out, grad_scale=self._scale * float(grad))[1]
+
+    def value_and_gradient(self, argument: str, out: NDArray[Any] | None = None) -> tuple[Value, FloatArray]:
+        total, gradient = self._input_gradient(out, grad_scale=self._scale, divisor=self._divisor)
+        return scalar(total, self.dtype), gradient
+
+    def _input_gradient(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
+        """The sum of the values over how's divisor, and the gradient, in the dtype that the user's input has."""
+        reads = (self.input, *self.reads, how.get("grad_output"))
+        output = arguments.output(out, self.input.shape, self.input.dtype.newbyteorder("="), reads)
+        total = self._compute(output=output, **how)
+        return total, arguments.deliver(output, out)
+
+
+class _TargetPlan(RowLoss):
+    """What cross_entropy and nll_loss share: a target for each position of the logits."""
 
     function: str
     takes_probabilities: bool
-    differentiable = frozenset(("input",))
 
     def __init__(
         self,
@@ -63,90 +123,61 @@ class _TargetPlan:
         logits = arguments.float_array(input, self.function)
         labels = arguments.plain_array(target, self.function, "target")
         self.dim = arguments.class_axis(dim, logits, self.function)
-        self.reduction, self.label_smoothing = reduction, label_smoothing
+        self.label_smoothing = label_smoothing
         layout = arguments.layout(logits.shape, self.dim)
-        self.positions_shape = layout.positions_shape
         self.has_probabilities = self.takes_probabilities and arguments.is_class_probabilities(logits, labels)
         ignore_index = arguments.whole_number(ignore_index, "ignore_index")
         weights = arguments.class_weight(weight, layout.classes, self.function)
-        self.dtype = logits.dtype.newbyteorder("=")
+        dtype, target_indices = logits.dtype.newbyteorder("="), None
         if self.has_probabilities:
             labels = arguments.probabilities(labels, ignore_index)
-            self.dtype = arguments.promoted(logits, labels, weights)
+            dtype = arguments.promoted(logits, labels, weights)
             self.differentiable = frozenset(("input", "target"))
-        self.real = arguments.real_of(self.dtype)
-        self.input, self.labels = logits, labels
-        self.target = None if self.has_probabilities else arguments.class_indices(labels, logits, self.dim, ignore_index)
+        else:
+            target_indices = arguments.class_indices(labels, logits, self.dim, ignore_index)
+        self.real = arguments.real_of(dtype)
+        self.labels = labels
         self.weight = None if weights is None else arguments.dense(weights, self.real)
         self._job = _kernels.Job(
             self.real == arguments.FLOAT64,
             logits,
             *layout[:3],
-            target=self.target,
+            target=target_indices,
             probabilities=labels if self.has_probabilities else None,
             weight=self.weight,
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             log_probabilities=not self.takes_probabilities,
         )
-        self.mean_weight = self._mean_weight(labels, layout.classes)
+        reads = (labels, target_indices, self.weight)
+        mean_weight = self._mean_weight(logits.size, layout.classes)
+        super().__init__(logits, layout.positions_shape, reduction, dtype, reads, mean_weight)
 
-    def _mean_weight(self, labels: NDArray[Any], classes: int) -> float:
+    def _mean_weight(self, size: int, classes: int) -> float:
         """What a mean divides by; class indices out of bounds are found here, before anything is written."""
         if self.has_probabilities:
-            return self.input.size / classes if classes else 0.0
+            return size / classes if classes else 0.0
         weight, first_bad = self._job.check_target(get_num_threads())
-        arguments.target_in_bounds(labels, first_bad)
+        arguments.target_in_bounds(self.labels, first_bad)
         return math.nan if weight == 0 and self.label_smoothing else weight  # torch: 0 / 0 + smoothing / 0
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.positions_shape if self.reduction == "none" else ()
-
-    def _compute(self, values: NDArray[Any] | None = None, divisor: float = 1.0, **how: Any) -> float:
-        """Have the kernels compute values or gradient; the sum of the values over divisor."""
+    def _compute(self, **how: Any) -> float:
         if self.input.size:
-            return self._job.run(get_num_threads(), values=values, divisor=divisor, **how)
-        if values is not None:
-            values.fill(0)
+            return self._job.run(get_num_threads(), kind=GRADIENT if "output" in how else NO_OUTPUT, **how)
+        if "values" in how:
+            how["values"].fill(0)
+        divisor = how.get("divisor", 1.0)
         return 0.0 / divisor if divisor else math.nan
 
-    def value(self, out: NDArray[Any] | None = None) -> Value:
-        if self.reduction != "none":
-            total = self._compute(divisor=_reduction.divisor(self.reduction, self.mean_weight))
-            return scalar(total, self.dtype, out)
-        values = arguments.output(out, self.positions_shape, self.dtype, (None, self.input, self.labels, self.weight))
-        computed = values if self.dtype == self.real else np.empty(self.positions_shape, self.real)
-        self._compute(values=computed)
-        if computed is not values:
-            arguments.copy_rounded(values, computed)
-        return unwrapped(arguments.deliver(values, out), out)
-
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
-        grad = arguments.grad_output_array(grad_output, self.shape, self.real)
         if argument == "target":
-            return self._target_gradient(grad, out)
-        scale = _reduction.gradient_scale(self.reduction, self.mean_weight)
-        if self.reduction == "none":
-            return self._input_gradient(out, grad_scale=scale, grad_output=grad)[1]
-        return self._input_gradient(out, grad_scale=scale * float(grad))[1]
+            return self._target_gradient(arguments.grad_output_array(grad_output, self.shape, self.real), out)
+        return super().gradient(argument, grad_output, out)
 
     def value_and_gradient(self, argument: str, out: NDArray[Any] | None = None) -> tuple[Value, FloatArray]:
         if argument == "target":
             return self.value(), self.gradient(argument, 1.0, out)
-        total, gradient = self._input_gradient(
-            out,
-            grad_scale=_reduction.gradient_scale(self.reduction, self.mean_weight),
-            divisor=_reduction.divisor(self.reduction, self.mean_weight),
-        )
-        return scalar(total, self.dtype), gradient
-
-    def _input_gradient(self, out: NDArray[Any] | None, **how: Any) -> tuple[float, FloatArray]:
-        """The sum of the values over how's divisor, and the gradient, in the dtype that the user's input has."""
-        reads = (self.input, self.labels, self.target, self.weight, how.get("grad_output"))
-        output = arguments.output(out, self.input.shape, self.input.dtype.newbyteorder("="), reads)
-        total = self._compute(output=output, kind=GRADIENT, **how)
-        return total, arguments.deliver(output, out)
+        return super().value_and_gradient(argument, out)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         raise NotImplementedError
@@ -161,7 +192,7 @@ class CrossEntropy(_TargetPlan):
         """dL/dq = -k (1 - eps) w log softmax(x)"""
         dtype = self.labels.dtype.newbyteorder("=")
         output = arguments.output(out, self.labels.shape, dtype, (None, self.input, self.labels, self.weight))
-        factor = (1.0 - self.label_smoothing) * _reduction.gradient_scale(self.reduction, self.mean_weight)
+        factor = (1.0 - self.label_smoothing) * self._scale
         spread = np.expand_dims(grad_output, self.dim) if self.reduction == "none" else grad_output
         gradient = np.asarray(Softmax(self.input, self.dim, log=True, result=self.real).value())
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity is nan: nothing says what it should be
@@ -270,14 +301,13 @@ class LogSumExp(_ArrayPlan):
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         values = arguments.output(out, self.shape, self.dtype, (None, self.input))
-        computed = values if self.dtype == self.real else np.empty(self.shape, self.real)
+        return delivered_values(values, self.real, self._compute, out)
+
+    def _compute(self, values: NDArray[Any]) -> None:
         if self.layout.classes == 0:
-            computed.fill(-np.inf)
+            values.fill(-np.inf)
         else:
-            self._job.run(get_num_threads(), values=computed)
-        if computed is not values:
-            arguments.copy_rounded(values, computed)
-        return unwrapped(arguments.deliver(values, out), out)
+            self._job.run(get_num_threads(), values=values)
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
         """g softmax(x)"""
@@ -299,6 +329,17 @@ def scalar(value: float, dtype: np.dtype[Any], out: NDArray[Any] | None = None) 
     arguments.output(out, (), dtype, ())
     arguments.copy_rounded(out, np.asarray(value))
     return out
+
+
+def delivered_values(
+    values: FloatArray, real: np.dtype[Any], compute: Callable[[FloatArray], object], out: NDArray[Any] | None
+) -> Value:
+    """Have values computed in `real`, rounded to their own dtype if that is another, and given to the user."""
+    computed = values if values.dtype == real else np.empty(values.shape, real)
+    compute(computed)
+    if computed is not values:
+        arguments.copy_rounded(values, computed)
+    return unwrapped(arguments.deliver(values, out), out)
 
 
 def unwrapped(result: FloatArray, out: NDArray[Any] | None) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,9 @@ class Pointwise:
     """One elementwise loss: operands of any layout that broadcast to one shape, and a reduction of the values.
 
     `arrays` are the operands by the names of the arguments, `derivatives` which of a kernel's derivatives belongs to which
-    argument. `mean_of` is what a mean divides by where that is not the number of values; with `rows` each value is the
-    mean over the last axis.
+    argument; `weight_differs` says that the weight has a gradient too. `mean_of` is what a mean divides by where that is not
+    the number of values; with `rows` each value is the mean over the last axis. `given_shapes` are those of arguments whose
+    array has an axis of length 1 more than the user's, which their gradients have not.
     """
 
     def __init__(
@@ -42,17 +44,18 @@ class Pointwise:
         parameters: tuple[float, float] = (0.0, 0.0),
         mean_of: float | None = None,
         rows: bool = False,
+        weight_differs: bool = False,
+        given_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
     ) -> None:
         self.arrays, self.derivatives, self.reduction, self.dtype = arrays, derivatives, reduction, dtype
-        self.loss, self.parameters = loss, parameters
-        self.given_shapes: dict[str, tuple[int, ...]] = {}  # of arguments whose array has another one
+        self.loss, self.parameters, self.given_shapes = loss, parameters, given_shapes
         present = [array for array in arrays.values() if array is not None]
         self.full_shape = operands.broadcast(*present)
         self.rows, self.group = rows, self.full_shape[-1] if rows else 1
         self.values_shape = self.full_shape[:-1] if rows else self.full_shape
-        self.count = math.prod(self.values_shape) if mean_of is None else mean_of
-        by_weight = {"weight"} if "weight" in arrays and loss in WEIGHTS_DIFFER and arrays["weight"] is not None else set()
-        self.differentiable = frozenset({*derivatives, *by_weight})
+        self.mean_of, self.count = mean_of, math.prod(self.values_shape) if mean_of is None else mean_of
+        has_slope = weight_differs and arrays["weight"] is not None
+        self.differentiable = frozenset({*derivatives, "weight"} if has_slope else derivatives)
         wide = (dtype, *(array.dtype for name, array in arrays.items() if array is not None and name in derivatives))
         self.is_double = any(d.newbyteorder("=") == arguments.FLOAT64 for d in wide)
         self._job = self._job_with(arrays.get("weight"), max(self.group, 1))
@@ -79,7 +82,8 @@ class Pointwise:
     def value(self, out: NDArray[Any] | None = None) -> Value:
         if self.reduction != "none":
             return scalar(self._total(), self.dtype, out)
-        values = arguments.output(out, self.values_shape, self.dtype, self._reads(None if self.rows else "first"))
+        first = None if self.rows else next(iter(self.arrays))
+        values = arguments.output(out, self.values_shape, self.dtype, self._reads(first))
         if self.group:
             self._job.run(get_num_threads(), values=values)
         else:
@@ -110,8 +114,6 @@ class Pointwise:
 
     def _reads(self, argument: str | None, *more: FloatArray | None) -> tuple[FloatArray | None, ...]:
         """What a kernel reads, first the array that the output may lie on."""
-        if argument == "first":
-            argument = next(iter(self.arrays))
         own = None if argument is None else self.arrays[argument]
         return (own, *(array for name, array in self.arrays.items() if name != argument), *more)
 
@@ -138,7 +140,7 @@ class Pointwise:
         flow = np.expand_dims(grad, -1) if self.rows and self.reduction == "none" else grad
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             total = _summed(values * (self._scale * np.asarray(flow, np.float64)), weight.shape)
-            if self.reduction == "mean" and self.loss in WEIGHTED_MEANS:
+            if self.reduction == "mean" and self.mean_of is not None:
                 total = total - self._scale * float(grad) * self._total()
         arguments.copy_rounded(output, total)
         return arguments.deliver(output, out)
@@ -151,9 +153,6 @@ def _summed(array: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return np.asarray(array.sum(axis=axes, dtype=np.float64)).reshape(shape) if axes else array
 
 
-# Losses whose mean divides by the sum of weights; those whose weight has a gradient in torch, as multilabel_soft_margin_loss's.
-WEIGHTED_MEANS = frozenset(("mse_loss", "l1_loss"))
-WEIGHTS_DIFFER = WEIGHTED_MEANS | {"huber_loss"}
 BOTH = {"input": BY_INPUT, "target": BY_TARGET}
 
 
@@ -166,8 +165,9 @@ def _distance(
     operands.same_size_or_warning(x, y)
     w = operands.position_weight(weight, loss, x)
     dtype = arguments.promoted(x, w) if loss == "huber_loss" else arguments.promoted(x, y, w)
-    mean_of = float(w.sum(dtype=np.float64)) if w is not None and loss in WEIGHTED_MEANS else None
-    return Pointwise(loss, {"input": x, "target": y, "weight": w}, BOTH, reduction, dtype, (parameter, 0.0), mean_of)
+    mean_of = float(w.sum(dtype=np.float64)) if w is not None and loss != "huber_loss" else None
+    arrays = {"input": x, "target": y, "weight": w}
+    return Pointwise(loss, arrays, BOTH, reduction, dtype, (parameter, 0.0), mean_of, weight_differs=True)
 
 
 def mse_loss(input: ArrayLike, target: ArrayLike, weight: ArrayLike | None, reduction: Reduction) -> Pointwise:
@@ -200,7 +200,7 @@ def binary_cross_entropy(input: ArrayLike, target: ArrayLike, weight: ArrayLike 
     w = operands.factor(weight, name, "weight", x)
     operands.within(x, "all elements of input should be between 0 and 1", 0.0, 1.0)
     operands.within(y, "all elements of target should be between 0 and 1", 0.0, 1.0)
-    return Pointwise(name, {"input": x, "target": arguments.viewable(y), "weight": w}, BOTH, reduction, arguments.promoted(x))
+    return Pointwise(name, {"input": x, "target": y, "weight": w}, BOTH, reduction, arguments.promoted(x))
 
 
 def binary_cross_entropy_with_logits(
@@ -235,9 +235,7 @@ def multilabel_soft_margin_loss(
     w = None if weight is None else operands.operand(weight, name, "weight", x)
     arrays = {"input": x, "target": y, "pos_weight": None, "weight": w}
     loss = "binary_cross_entropy_with_logits"
-    plan = Pointwise(loss, arrays, BOTH, reduction, arguments.promoted(x, y, w), rows=True)
-    plan.differentiable |= {"weight"} if w is not None else set()
-    return plan
+    return Pointwise(loss, arrays, BOTH, reduction, arguments.promoted(x, y, w), rows=True, weight_differs=True)
 
 
 def sigmoid_focal_loss(inputs: ArrayLike, targets: ArrayLike, alpha: float, gamma: float, reduction: Reduction) -> Pointwise:
@@ -279,12 +277,12 @@ def gaussian_nll_loss(
     name = "gaussian_nll_loss"
     x = arguments.float_array(input, name)
     y = operands.operand(target, name, "target", x)
-    arrays = {"input": x, "target": y, "var": operands.variance(var, x)}
+    v, given_shape = operands.variance(var, x)
+    arrays = {"input": x, "target": y, "var": v}
     parameters = (operands.number(eps, "eps"), 0.5 * math.log(2 * math.pi) if full else 0.0)
     derivatives = BOTH if isinstance(var, numbers.Real) else {**BOTH, "var": BY_EXTRA}
-    plan = Pointwise(name, arrays, derivatives, reduction, arguments.promoted(*arrays.values()), parameters)
-    plan.given_shapes = {"var": np.shape(var)}
-    return plan
+    dtype = arguments.promoted(*arrays.values())
+    return Pointwise(name, arrays, derivatives, reduction, dtype, parameters, given_shapes={"var": given_shape})
 
 
 def poisson_nll_loss(
