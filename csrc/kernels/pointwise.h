@@ -49,13 +49,13 @@ SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct
     vec short_sum = zero;
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i;
-        v_prefetch(in->x + i + AHEAD); /* without it a loop that computes much waits for memory half of its time */
-        v_prefetch((in->y ? in->y : in->x) + i + AHEAD);
         const vec x = v_load_first(in->x + i, left, zero), y = in->y ? v_load_first(in->y + i, left, zero) : zero;
         const vec z = in->z ? v_load_first(in->z + i, left, one) : one;
         const struct terms f = formula(x, y, z, job->parameters);
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
         vec value = in->weight ? v_mul(f.value, w) : f.value;
+        /* Without this a loop that computes much waits for memory half of its time. */
+        value = v_prefetch(v_prefetch(value, in->x + i + AHEAD), (in->y ? in->y : in->x) + i + AHEAD);
         if (values) v_store_first(values + i, value, left);
         if (left < LANES) value = v_select(m_first(left), value, zero);
         short_sum = v_add(short_sum, value);

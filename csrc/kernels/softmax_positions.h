@@ -70,11 +70,9 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         const size_t end = job->classes - first < SHORT ? job->classes : first + SHORT;
         vec short_rest = zero, short_distance = zero, short_mass = zero;
         for (size_t c = first; c < end; c++) {
-            v_prefetch(next_input);
-            if (kind == CROSSENT_GRADIENT) v_prefetch_to_write(next_output);
-            next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
             const vec x = v_load(tile->x + c * TILE + l.at);
-            const vec e = v_exp_scaled(x, scale->power, scale->floor);
+            vec e = v_prefetch(v_exp_scaled(x, scale->power, scale->floor), next_input);
+            if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
             short_rest = v_add_where(below, short_rest, e);
             below_count = v_add_where(below, below_count, one);
@@ -87,6 +85,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
                 short_mass = v_add(short_mass, b);
             }
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
+            next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
         rest = wide_add(rest, short_rest);
         if (spread != NO_SPREAD) {

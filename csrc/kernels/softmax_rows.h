@@ -111,8 +111,8 @@ SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum sp
 SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale,
                         struct lane_sums *sums) {
     const vec x = v_load_first(row->x + c, n, v_set(-INFINITY));
-    v_prefetch(row->x + c + BLOCK); /* the next block, whose maximum is wanted before anything else is */
-    const vec e = scaled_exp(x, scale);
+    /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
+    const vec e = v_prefetch(scaled_exp(x, scale), row->x + c + BLOCK);
     const mask below = v_unequal(x, max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {

@@ -20,6 +20,8 @@ SIMD mask m_first(size_t n) {
 }
 SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount((unsigned)_mm256_movemask_pd(m)); }
 
+#include "x86_prefetch.h"
+
 SIMD vec v_set(real a) { return _mm256_set1_pd(a); }
 SIMD vec v_select(mask m, vec yes, vec no) { return _mm256_blendv_pd(no, yes, m); }
 SIMD vec v_load(const real *p) { return _mm256_loadu_pd(p); }

@@ -17,6 +17,8 @@ typedef __mmask8 mask;
 SIMD mask m_first(size_t n) { return n >= LANES ? (mask)0xff : (mask)((1u << n) - 1); }
 SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount(m); }
 
+#include "x86_prefetch.h"
+
 SIMD vec v_set(real a) { return _mm512_set1_pd(a); }
 SIMD vec v_load(const real *p) { return _mm512_loadu_pd(p); }
 SIMD void v_store(real *p, vec a) { _mm512_storeu_pd(p, a); }

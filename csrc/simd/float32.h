@@ -19,9 +19,6 @@ enum {
     EXPONENT_BIAS = 127,
 };
 
-SIMD void v_prefetch(const void *p) { __builtin_prefetch(p); }
-SIMD void v_prefetch_to_write(const void *p) { __builtin_prefetch(p, 1); }
-
 /* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
 static const real ROUNDING_MAGIC = 0x1.8p23f;
 

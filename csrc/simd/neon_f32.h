@@ -19,6 +19,8 @@ SIMD mask m_first(size_t n) {
 }
 SIMD size_t m_count(mask m) { return vaddvq_u32(vshrq_n_u32(m, 31)); }
 
+#include "neon_prefetch.h"
+
 SIMD vec v_set(real a) { return vdupq_n_f32(a); }
 SIMD vec v_load(const real *p) { return vld1q_f32(p); }
 SIMD void v_store(real *p, vec a) { vst1q_f32(p, a); }

@@ -16,6 +16,8 @@ SIMD mask m_first(size_t n) {
 }
 SIMD size_t m_count(mask m) { return (size_t)vaddvq_u64(vshrq_n_u64(m, 63)); }
 
+#include "neon_prefetch.h"
+
 SIMD vec v_set(real a) { return vdupq_n_f64(a); }
 SIMD vec v_load(const real *p) { return vld1q_f64(p); }
 SIMD void v_store(real *p, vec a) { vst1q_f64(p, a); }

@@ -13,6 +13,14 @@ SIMD mask m_first(size_t n) { return n > 0; }
 SIMD size_t m_count(mask m) { return (size_t)m; }
 
 SIMD vec v_set(real a) { return a; }
+SIMD vec v_prefetch(vec beside, const void *p) {
+    __builtin_prefetch(p);
+    return beside;
+}
+SIMD vec v_prefetch_to_write(vec beside, const void *p) {
+    __builtin_prefetch(p, 1);
+    return beside;
+}
 SIMD vec v_load(const real *p) { return *p; }
 SIMD void v_store(real *p, vec a) { *p = a; }
 SIMD vec v_load_first(const real *p, size_t n, vec fill) { return n > 0 ? *p : fill; }
