@@ -1,5 +1,7 @@
 """What a small call costs, and what the package costs before the first: latency, import time, size of the extension."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -45,4 +47,13 @@ class Size:
     def track_extension(self):
         return sum(path.stat().st_size for path in Path(crossent.__file__).parent.glob("_kernels*.so"))
 
-    track_extension.unit = "bytes"
+    def track_wheel(self):
+        """Of a wheel of what is installed: the package's files, deflated."""
+        packed, folder = io.BytesIO(), Path(crossent.__file__).parent
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+            for path in folder.rglob("*"):
+                if path.suffix in (".py", ".pyi", ".so", ".typed"):
+                    wheel.write(path, path.relative_to(folder))
+        return len(packed.getvalue())
+
+    track_extension.unit = track_wheel.unit = "bytes"

@@ -106,6 +106,7 @@ GRID = [
     Point((4096, 1000)),
     Point((512, 32000)),
     Point((256, 128256)),
+    Point((1024, 128256), note="beyond caches"),
     Point((1, 262144)),
     Point((8, 21, 256, 256), note="segmentation"),
     Point((4096, 1000), weight=True),

@@ -42,6 +42,21 @@ def ours(point: Point, with_gradient: bool) -> list[Contender]:
     ]
 
 
+def lower_instruction_sets(point: Point, with_gradient: bool) -> list[Contender]:
+    """Ours once more, with each lower instruction set of this CPU forced."""
+
+    def forced(isa: str, plain: Contender) -> Contender:
+        def run(inputs: Any) -> Any:
+            with crossent._runtime.use_isa(isa):
+                return plain.run(inputs)
+
+        return Contender(f"crossent, {isa}", plain.prepare, run)
+
+    plain = ours(point, with_gradient)[0]
+    best = crossent._runtime.config()["instruction set"]
+    return [forced(isa, plain) for isa in crossent._runtime.isa_names() if isa != best]
+
+
 def tensor(array: Any) -> Any:
     import torch
 
@@ -161,6 +176,7 @@ PEERS: dict[str, Callable[[Point, bool], list[Contender]]] = {
     "jax": jax_jit,
     "sklearn": scikit_learn,
     "scipy": scipy_special,
+    "lower": lower_instruction_sets,
 }
 
 

@@ -194,7 +194,11 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds for each point")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, each in a process of its own (default 1,2)")
     parser.add_argument("--only", default="", metavar="PATTERN", help="points whose name matches this regular expression")
-    parser.add_argument("--peers", default="torch,compile,jax,sklearn,scipy", help="peers, by comma")
+    parser.add_argument(
+        "--peers",
+        default="torch,compile,jax,sklearn,scipy,lower",
+        help="peers, by comma; 'lower' is ours with lower instruction sets forced",
+    )
     parser.add_argument("--output", metavar="FILE", help="write the results as JSON")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (5 if options.quick else 21)
