@@ -214,16 +214,16 @@ def sign_of(y):
 
 
 PROMISED = {  # how inputs and targets are made; value and derivative in float64; how far they may be, or None
-    "sigmoid": ("logits", None, lambda x, y: logistic(x), lambda x, y: logistic(x) * logistic(-x), (3, 5)),
-    "logsigmoid": ("logits", None, lambda x, y: -softplus(-x), lambda x, y: logistic(-x), (2, 3)),
+    "sigmoid": ("logits", None, lambda x, y: logistic(x), lambda x, y: logistic(x) * logistic(-x), (2, 2)),
+    "logsigmoid": ("logits", None, lambda x, y: -softplus(-x), lambda x, y: logistic(-x), (2, 2)),
     "binary_cross_entropy_with_logits": (
         "logits",
         (0, 1),
         lambda x, y: softplus(-sign_of(y) * x),
         lambda x, y: -sign_of(y) * logistic(-sign_of(y) * x),
-        (2, 3),
+        (2, 2),
     ),
-    "soft_margin_loss": ("logits", (-1, 1), lambda x, y: softplus(-y * x), lambda x, y: -y * logistic(-y * x), (2, 3)),
+    "soft_margin_loss": ("logits", (-1, 1), lambda x, y: softplus(-y * x), lambda x, y: -y * logistic(-y * x), (2, 2)),
     "sigmoid_focal_loss": (
         "logits",
         (0, 1),

@@ -3,7 +3,7 @@
 
    Letters: x input, y target, z a third operand (1 where there is none), d = x - y, a and b the job's parameters,
        e = exp(-|x|), which never overflows:  softplus(x) = log(1 + exp x) = max(x, 0) + log1p(e),
-       sigmoid(x) = (x >= 0 ? 1 : e) / (1 + e),  1 - sigmoid(x) = sigmoid(-x) = (x >= 0 ? e : 1) / (1 + e).
+       sigmoid(-|x|) = e / (1 + e),  sigmoid(|x|) = 1 / (1 + e),  1 - sigmoid(x) = sigmoid(-x).
    What a caller does not use of the result is not computed: the functions are compiled into loops that want one of it.
    Semantics are torch's (its names, its corners), but for infinities where a limit exists: see docs/from-torch.md. */
 struct terms {
@@ -22,26 +22,40 @@ SIMD vec sign_of(vec a) {
 SIMD vec add_unless_zero(vec a, vec b, vec c) { return v_add_where(v_unequal(a, v_set(0)), c, v_mul(a, b)); }
 SIMD vec zero_forgives(vec a, vec b) { return add_unless_zero(a, b, v_set(0)); }
 
-/* What the logistic functions of x are made of: see the letters above. `one_or_e` over `total` is sigmoid(x). */
+/* What the logistic functions of x are made of: see the letters above. q = e / (1 + e) is rounded twice, and an error of it
+   counts q <= 1/2 times in  e / (1 + e) = e - e q,  1 / (1 + e) = 1 - q,  which are rounded once more: each is within 2 ULP,
+   e's own error included. */
 struct logistic {
-    vec one_or_e, e_or_one, total;
+    vec e, q, small;                /* e - e q */
+    vec sigmoid, opposite;          /* sigmoid(x), sigmoid(-x) */
     vec up, down, log, plus, minus; /* max(x, 0), max(-x, 0), log1p(e); softplus(x) = up + log, softplus(-x) = down + log */
 };
 SIMD struct logistic logistic(vec x) {
     const vec zero = v_set(0), one = v_set(1), opposite = v_negative(x);
     const vec e = v_exp_scaled(v_min(x, opposite), zero, v_set(EXP_LOWEST)), log = v_log1p_unit(e);
+    const vec q = v_div(e, v_add(one, e)), small = v_neg_mul_add(e, q, e), large = v_sub(one, q);
     const vec up = v_max(zero, x), down = v_max(zero, opposite);
     const mask positive = v_not_less(x, zero);
     return (struct logistic){
-        .one_or_e = v_select(positive, one, e),
-        .e_or_one = v_select(positive, e, one),
-        .total = v_add(one, e),
+        .e = e,
+        .q = q,
+        .small = small,
+        .sigmoid = v_select(positive, large, small),
+        .opposite = v_select(positive, small, large),
         .up = up,
         .down = down,
         .log = log,
         .plus = v_add(up, log),
         .minus = v_add(down, log),
     };
+}
+
+/* e / (1 + e)^2 = s (1 - s) for s = small + lost, which is e - e q with nothing rounded away. Where e is below `tiny` that is
+   e, and e^2 would be a subnormal number, which takes long: `lost` is too much there, and e the smaller of the two. */
+SIMD vec logistic_slope(const struct logistic *l) {
+    const vec one = v_set(1), tiny = v_set((real)0x1p-60), e = v_max(tiny, l->e), s = l->small;
+    const vec lost = v_neg_mul_add(e, l->q, v_sub(e, s)), share = v_neg_mul_add(v_set(2), s, one);
+    return v_min(v_add(s, v_neg_mul_add(s, s, v_mul(lost, share))), l->e);
 }
 
 /* l = d^2,  dl/dx = 2 d */
@@ -100,7 +114,7 @@ SIMD struct terms binary_cross_entropy_with_logits(vec x, vec y, vec z, const do
     const vec off = v_sub(v_set(1), y), on = v_mul(z, y);
     return (struct terms){
         .value = add_unless_zero(off, s.up, add_unless_zero(on, s.down, v_mul(v_add(off, on), s.log))),
-        .by_input = v_div(v_sub(v_mul(off, s.one_or_e), v_mul(on, s.e_or_one)), s.total),
+        .by_input = v_neg_mul_add(on, s.opposite, v_mul(off, s.sigmoid)),
         .by_target = v_mul_add(v_sub(z, v_set(1)), s.log, v_sub(v_mul(z, s.down), s.up)),
     };
 }
@@ -132,7 +146,7 @@ SIMD struct terms kl_div_log_target(vec x, vec y, vec z, const double *p) {
 SIMD struct terms soft_margin_loss(vec x, vec y, vec z, const double *p) {
     (void)z, (void)p;
     const struct logistic s = logistic(v_mul(y, x));
-    return (struct terms){.value = s.minus, .by_input = v_negative(v_div(v_mul(y, s.e_or_one), s.total))};
+    return (struct terms){.value = s.minus, .by_input = v_negative(v_mul(y, s.opposite))};
 }
 
 /* l = x where y = 1, max(0, a - x) where y = -1, both for any other y;  dl/dx = 1, -1 where x <= a, their sum */
@@ -216,7 +230,7 @@ SIMD struct terms sigmoid_focal_loss(vec x, vec y, vec z, const double *p) {
     const double a = p[0], b = p[1];
     const vec one = v_set(1), off = v_sub(one, y);
     const struct logistic s = logistic(x);
-    const vec up = v_div(s.one_or_e, s.total), down = v_div(s.e_or_one, s.total);
+    const vec up = s.sigmoid, down = s.opposite;
     const vec c = v_add(zero_forgives(off, s.plus), zero_forgives(y, s.minus));
     const vec q = v_mul_add(off, up, v_mul(y, down)), focus = power(q, b);
     const vec t = a < 0 ? one : v_mul_add(y, v_set((real)a), v_mul(off, v_set((real)(1 - a))));
@@ -234,15 +248,12 @@ SIMD struct terms sigmoid_focal_loss(vec x, vec y, vec z, const double *p) {
 SIMD struct terms logsigmoid(vec x, vec y, vec z, const double *p) {
     (void)y, (void)z, (void)p;
     const struct logistic s = logistic(x);
-    return (struct terms){.value = v_negative(s.minus), .by_input = v_div(s.e_or_one, s.total)};
+    return (struct terms){.value = v_negative(s.minus), .by_input = s.opposite};
 }
 
 /* l = sigmoid(x);  dl/dx = sigmoid(x) sigmoid(-x) = e / (1 + e)^2 */
 SIMD struct terms sigmoid(vec x, vec y, vec z, const double *p) {
     (void)y, (void)z, (void)p;
     const struct logistic s = logistic(x);
-    return (struct terms){
-        .value = v_div(s.one_or_e, s.total),
-        .by_input = v_mul(v_div(s.one_or_e, s.total), v_div(s.e_or_one, s.total)),
-    };
+    return (struct terms){.value = s.sigmoid, .by_input = logistic_slope(&s)};
 }

@@ -119,7 +119,7 @@ def binary_cross_entropy_with_logits(
 
     Notes
     -----
-    Each value is within 2 ULP for targets of 0 and 1 and no weights, its gradient within 3.
+    Each value and its gradient is within 2 ULP for targets of 0 and 1 and no weights, shown on every float32.
 
     The logarithms go through log1p(exp(-abs(x))): nothing overflows, and small losses keep their digits. Unlike torch: at
     x = +inf with y = 1, and at x = -inf with y = 0, the loss is 0, not nan.
@@ -296,7 +296,7 @@ def soft_margin_loss(
 
     Notes
     -----
-    Each value is within 2 ULP for targets of -1 and 1, its gradient within 3.
+    Each value and its gradient is within 2 ULP for targets of -1 and 1, shown on every float32.
 
     Computed as max(-yx, 0) + log1p(exp(-abs(yx))). Unlike torch: the loss is linear where -yx is large, with a gradient of
     -y; torch overflows there to inf, with a gradient of nan.
