@@ -9,7 +9,7 @@ WARNINGS := -Wall -Wextra -Werror
 CORE := $(wildcard csrc/*.c csrc/targets/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
-.PHONY: help demo test test-c test-neon test-lower exhaustive lint format warnings compare bench check-bench dashboard clean
+.PHONY: help demo test test-c test-neon test-lower exhaustive exact lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -48,13 +48,23 @@ test-neon:  ## the same for NEON, under emulation: needs an AArch64 cross compil
 	done
 	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/test_core.c -o build/neon/test_core -lm
 	qemu-aarch64 build/neon/test_core
+	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/exhaustive.c -o build/neon/exhaustive -lm
+	qemu-aarch64 build/neon/exhaustive --quick
 
-exhaustive: build/c/exhaustive  ## exp and log1p on every float32 and instruction set: minutes
-	build/c/exhaustive
+# Where a table comes from: CPU, compiler, commit.
+ORIGIN = $$(sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -1) $$(uname -sm), $$($(CC) --version | head -1), commit $$(git describe --always --dirty)
+exhaustive: build/c/exhaustive  ## every float32 on every instruction set, into build/exhaustive.md (20 minutes, a second with QUICK=--quick)
+	@printf '%s\n\n' "$(ORIGIN)" > build/exhaustive.md
+	@build/c/exhaustive $(QUICK) >> build/exhaustive.md; status=$$?; cat build/exhaustive.md; exit $$status
 
-build/c/exhaustive: $(CORE) $(HEADERS) tests/c/exhaustive.c
+build/c/exhaustive: $(CORE) $(HEADERS) $(wildcard tests/c/*.h) tests/c/exhaustive.c
 	@mkdir -p build/c
 	$(CC) $(CFLAGS) $(WARNINGS) $(CORE) tests/c/exhaustive.c -o $@ -lm
+
+exact: $(VENV)/with-test  ## rows of cross_entropy up to 262,144 classes, torch beside if it is there, into build/exact.md (minutes)
+	@mkdir -p build
+	@printf '%s\n\n' "$(ORIGIN)" > build/exact.md
+	@$(BIN)/python tests/exact_rows.py $(QUICK) >> build/exact.md; status=$$?; cat build/exact.md; exit $$status
 
 test-lower: $(VENV)/with-test  ## the numeric tests with the plain C kernels forced
 	CROSSENT_ISA=scalar $(BIN)/python -m pytest -q tests/test_forward.py tests/test_backward.py tests/test_special_values.py
@@ -85,7 +95,7 @@ dashboard: $(VENV)/with-asv  ## measure the last COMMITS commits and publish .as
 	@echo "open .asv/html: $(BIN)/asv preview"
 
 PYTHON_CODE := src tests benchmarks tools examples setup.py
-C_CODE := $(CORE) $(HEADERS) $(wildcard tests/c/*.c)
+C_CODE := $(CORE) $(HEADERS) $(wildcard tests/c/*.[ch])
 
 lint: $(VENV)/with-dev  ## ruff, cython-lint, clang-format, mypy
 	$(BIN)/ruff check $(PYTHON_CODE)
