@@ -14,15 +14,21 @@ struct choice {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
-static int has_avx512(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+#include <cpuid.h>
+
+/* Whether the CPU has these bits of CPUID's leaf 1 (ECX) and leaf 7 (EBX), and the system saves these registers (XCR0).
+   Not __builtin_cpu_supports(): clang 14 knows no "f16c", and where the runtime library is not GCC's the rest may be missing.
+   Source: Intel SDM volume 1, 13.2 and 14.3. */
+static int has(unsigned leaf1, unsigned leaf7, unsigned registers) {
+    unsigned a, b, c, d, saved, upper;
+    const unsigned wanted = leaf1 | bit_OSXSAVE;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & wanted) != wanted) return 0;
+    __asm__("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+    return (saved & registers) == registers && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & leaf7) == leaf7;
 }
-static int has_avx2(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-}
+enum { YMM = 0x6, ZMM = 0xe6 }; /* XCR0: SSE and AVX; those, opmask and both halves of ZMM */
+static int has_avx512(void) { return has(bit_FMA, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL, ZMM); }
+static int has_avx2(void) { return has(bit_FMA | bit_F16C, bit_AVX2, YMM); }
 DECLARE(avx512)
 DECLARE(avx2)
 #elif defined(__aarch64__)
