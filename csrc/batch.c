@@ -9,14 +9,15 @@
 #include "double_sum.h"
 #include "parallel.h"
 
-enum { CACHE_LINE = 64 }; /* workers do not share one */
+enum { CACHE_LINE = 64 }; /* workers do not share one, and no vector lies across two */
 
 struct work {
     double (*sum_body)(const void *context, size_t block, void *scratch);
     void (*body)(const void *context, size_t block, void *scratch);
     const void *context;
     double *sums;
-    char *scratch;
+    char *memory;
+    char *scratch; /* of the first worker: the start of a cache line in the memory */
     size_t scratch_size;
 };
 
@@ -33,8 +34,10 @@ static int allocate_scratch(struct work *work, size_t size, int workers) {
     work->scratch_size = divide_up(size, CACHE_LINE) * CACHE_LINE;
     if (size == 0) return 0;
     if (size > SIZE_MAX / 2 / (size_t)workers) return -1;
-    work->scratch = malloc(work->scratch_size * (size_t)workers);
-    return work->scratch ? 0 : -1;
+    work->memory = malloc(work->scratch_size * (size_t)workers + CACHE_LINE - 1);
+    if (work->memory == NULL) return -1;
+    work->scratch = work->memory + -(uintptr_t)work->memory % CACHE_LINE;
+    return 0;
 }
 
 static int workers_for(size_t blocks, int threads) {
@@ -48,7 +51,7 @@ int run_over_blocks(size_t blocks, size_t scratch_size, int threads,
     threads = workers_for(blocks, threads);
     if (allocate_scratch(&work, scratch_size, threads) < 0) return -1;
     parallel_for(blocks, threads, work_on, &work);
-    free(work.scratch);
+    free(work.memory);
     return 0;
 }
 
@@ -66,7 +69,7 @@ int sum_over_blocks(size_t blocks, size_t scratch_size, int threads,
         for (size_t block = 0; block < blocks; block++) add_to(&total, work.sums[block]);
     }
     *sum = value_of(total);
-    free(work.scratch);
+    free(work.memory);
     if (work.sums != few) free(work.sums);
     return failed ? -1 : 0;
 }

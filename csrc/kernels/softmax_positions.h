@@ -9,6 +9,7 @@ enum {
     MAXIMA = 4,   /* independent maxima, to hide the latency of a comparison */
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
     TILE = TOGETHER * LANES,
+    FEW = 32, /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
 
 /* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
@@ -331,13 +332,15 @@ SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_
 }
 
 SIMD size_t position_scratch_size(const struct crossent_softmax_job *job) {
-    return job->classes <= NARROW ? 0 : job->classes * TILE * (job->probabilities.data ? 2 : 1) * sizeof(real);
+    const size_t tiles = TILE * (job->probabilities.data ? 2 : 1), rows = job->inner == 1 ? LANES : 0;
+    return job->classes <= FEW ? 0 : job->classes * (tiles + rows) * sizeof(real);
 }
 
 SIMD double softmax_positions(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
                               size_t count, real *scratch) {
-    real few_x[NARROW * TILE], few_q[NARROW * TILE], rows[NARROW * LANES];
-    real *const x = scratch ? scratch : few_x, *const q = scratch ? scratch + job->classes * TILE : few_q;
+    real few[FEW * (2 * TILE + LANES)];
+    real *const x = scratch ? scratch : few, *const q = x + job->classes * TILE;
+    real *const rows = job->probabilities.data ? q + job->classes * TILE : q;
     wide sum = wide_zero();
     for (size_t done = 0; done < count; done += TILE) {
         const size_t n = count - done < TILE ? count - done : TILE;
