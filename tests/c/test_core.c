@@ -1,6 +1,6 @@
 /* test_core.c -- the C API without Python: cross entropy of every instruction set of this CPU against long double, value and
    gradient, over many shapes, with guard bytes around the outputs and the same bits for 1, 2 and 7 threads; every elementwise
-   loss and derivative against the scalar kernels.
+   loss and derivative against the scalar kernels; inputs of every type and byte order.
        cc -Icsrc csrc/(all).c tests/c/test_core.c -fopenmp -lm       (`make test-c`)
    With --list it prints the instruction sets of this CPU and does nothing else. */
 #include <math.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crossent.h"
+#include "simd/half.h"
 
 enum { GUARD = 64 };
 
@@ -76,32 +77,46 @@ struct inputs {
     int64_t *target;
 };
 
-/* Value and gradient of one position in long double, by the formula in crossent.h. */
+/* A sum that keeps what is rounded away: on some machines a long double is a double. Source: Knuth, TAOCP volume 2, 4.2.2. */
+struct long_sum {
+    long double sum, lost;
+};
+static void add(struct long_sum *total, long double term) {
+    const long double sum = total->sum + term, of_term = sum - total->sum;
+    total->lost += (total->sum - (sum - of_term)) + (term - of_term);
+    total->sum = sum;
+}
+static long double value_of(struct long_sum total) { return total.sum + total.lost; }
+
+/* Value and gradient of one position in long double, by the formula in crossent.h, without cancellation. */
 static long double reference(const struct inputs *in, size_t outer, size_t inner, long double *gradient) {
     const size_t classes = in->shape.classes, start = outer * classes * in->shape.inner + inner;
     const size_t position = outer * in->shape.inner + inner;
     const long double eps = in->options.smoothing;
-    long double max = -INFINITY, sum = 0, value = 0, mass = 0;
+    struct long_sum rest_sum = {0, 0}, value = {0, 0}, mass = {0, 0};
+    size_t top = 0;
     for (size_t c = 0; c < classes; c++) {
         gradient[c] = 0;
-        if (get(&in->x, start + c * in->shape.inner) > max) max = get(&in->x, start + c * in->shape.inner);
+        if (get(&in->x, start + c * in->shape.inner) > get(&in->x, start + top * in->shape.inner)) top = c;
     }
     if (!in->options.probabilities && in->target[position] < 0) return 0;
-    for (size_t c = 0; c < classes; c++) sum += expl(get(&in->x, start + c * in->shape.inner) - max);
+    const long double max = get(&in->x, start + top * in->shape.inner);
+    for (size_t c = 0; c < classes; c++) add(&rest_sum, c == top ? 0 : expl(get(&in->x, start + c * in->shape.inner) - max));
+    const long double rest = value_of(rest_sum);
     for (size_t c = 0; c < classes; c++) {
         const long double w = in->options.weighted ? get(&in->w, c) : 1;
         const long double q = in->options.probabilities ? get(&in->q, start + c * in->shape.inner)
                                                         : (long double)((size_t)in->target[position] == c);
         const long double w_index = in->options.probabilities || !in->options.weighted || q == 0 ? w : get(&in->w, c);
         gradient[c] = w_index * (1 - eps) * q + w * eps / classes;
-        mass += gradient[c];
-        value += gradient[c] * (logl(sum) + max - get(&in->x, start + c * in->shape.inner));
+        add(&mass, gradient[c]);
+        add(&value, gradient[c] * (log1pl(rest) + (max - get(&in->x, start + c * in->shape.inner))));
     }
     for (size_t c = 0; c < classes; c++) {
-        const long double p = expl(get(&in->x, start + c * in->shape.inner) - max) / sum;
-        gradient[c] = get(&in->g, position) * 0.5L * (mass * p - gradient[c]);
+        const long double p = expl(get(&in->x, start + c * in->shape.inner) - max) / (1 + rest);
+        gradient[c] = get(&in->g, position) * 0.5L * (value_of(mass) * p - gradient[c]);
     }
-    return value;
+    return value_of(value);
 }
 
 static void compare(const char *isa, const char *what, const struct inputs *in, double got, long double wanted, double scale,
@@ -250,6 +265,76 @@ static void test_pointwise(const char *isa, enum crossent_dtype dtype, size_t n)
     free(values.bytes), free(output.bytes), free(plain.bytes), free(plain_output.bytes);
 }
 
+/* The bits of a number that the type can hold. */
+static uint64_t bits_of_number(double number, enum crossent_dtype dtype) {
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return dtype == CROSSENT_FLOAT64   ? bits
+           : dtype == CROSSENT_FLOAT32 ? float_bits((float)number)
+           : dtype == CROSSENT_FLOAT16 ? f16_of_float((float)number)
+                                       : bf16_of_float((float)number);
+}
+
+/* The numbers of an array as a file may hold them: the most significant byte first or last, running backwards, at odd
+   addresses. `bytes` has room for twice their size. */
+static struct crossent_view stored(const struct array *a, enum crossent_dtype dtype, int big, unsigned char *bytes) {
+    const uint16_t one = 1;
+    const int big_machine = *(const unsigned char *)&one == 0;
+    const size_t size = crossent_size_of(dtype), gap = 2 * size - 1;
+    for (size_t i = 0; i < a->n; i++) {
+        const uint64_t bits = bits_of_number(get(a, i), dtype);
+        for (size_t b = 0; b < size; b++)
+            bytes[(a->n - 1 - i) * gap + b] = (unsigned char)(bits >> 8 * (big ? size - 1 - b : b));
+    }
+    const ptrdiff_t shape[] = {(ptrdiff_t)a->n}, strides[] = {-(ptrdiff_t)gap};
+    struct crossent_view v;
+    if (crossent_view(&v, bytes + (a->n - 1) * gap, dtype, big != big_machine, 1, shape, strides)) exit(1);
+    return v;
+}
+
+/* An input of any type and byte order gives the bits of the same numbers in reals; a gradient of 16 bits is the real one,
+   rounded. */
+static void test_layouts(const char *isa, enum crossent_dtype dtype) {
+    enum { N = 3001 };
+    struct array x = random_array(dtype, N, -8, 8), y = random_array(dtype, N, -8, 8), wanted = make(dtype, N),
+                 got = make(dtype, N);
+    unsigned char *bytes = malloc(N * 2 * sizeof(double));
+    for (size_t i = 0; i < N; i++) set(&x, i, rint(get(&x, i) * 16) / 16); /* 8 bits: what a bfloat16 holds */
+    struct crossent_pointwise_job job = {
+        .loss = CROSSENT_mse_loss,
+        .derivative = CROSSENT_BY_INPUT,
+        .count = N,
+        .group = 1,
+        .input = view(&x),
+        .target = view(&y),
+        .grad_scale = 1,
+        .output = result(&wanted),
+    };
+    const struct crossent_table *table = crossent_kernels(isa, dtype);
+    double sum, other_sum;
+    if (crossent_pointwise(table, &job, 1, &sum)) exit(1);
+    for (int type = 0; type <= CROSSENT_BFLOAT16; type++) {
+        const enum crossent_dtype other = (enum crossent_dtype)type;
+        for (int big = 0; big < 2; big++) {
+            job.input = stored(&x, other, big, bytes);
+            job.output = result(&got);
+            if (crossent_pointwise(table, &job, 1, &other_sum)) exit(1);
+            if (sum == other_sum && !memcmp(data(&got), data(&wanted), N * size_of(dtype))) continue;
+            printf("%s: type %d, %s-endian, is read as other numbers\n", isa, type, big ? "big" : "little");
+            exit(1);
+        }
+        if (other < CROSSENT_REALS) continue;
+        job.output.dtype = other;
+        if (crossent_pointwise(table, &job, 1, &other_sum)) exit(1);
+        for (size_t i = 0; i < N; i++) {
+            if (((uint16_t *)data(&got))[i] == bits_of_number(get(&wanted, i), other)) continue;
+            printf("%s: type %d is written as other numbers\n", isa, type);
+            exit(1);
+        }
+    }
+    free(bytes), free(x.bytes), free(y.bytes), free(wanted.bytes), free(got.bytes);
+}
+
 int main(int count, char **arguments) {
     static const size_t classes[] = {1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 49, 65, 100, 1000, 2049, 4097, 9000};
     srand(2);
@@ -267,6 +352,7 @@ int main(int count, char **arguments) {
                     if (classes[c] < 100) test(isa, (enum crossent_dtype)dtype, (struct shape){2, classes[c], 67}, options);
                 }
         test_targets(isa);
+        for (int dtype = 0; dtype < CROSSENT_REALS; dtype++) test_layouts(isa, (enum crossent_dtype)dtype);
         static const size_t sizes[] = {0, 1, 15, 16, 17, 1023, 1025, 100000};
         for (int dtype = 0; dtype < CROSSENT_REALS; dtype++)
             for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) test_pointwise(isa, (enum crossent_dtype)dtype, sizes[k]);
