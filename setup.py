@@ -1,9 +1,10 @@
 """Build crossent._kernels: one extension module with every instruction set inside.
 
 A file of csrc/targets/ gets its instruction set from the header of csrc/simd/ that it includes first, so no source needs
-flags of its own and this script stays two lists.
+flags of its own and this script stays lists.
 """
 
+import os
 import sys
 from glob import glob
 
@@ -12,8 +13,14 @@ from setuptools import Extension, setup
 
 SOURCES = ["src/crossent/_kernels.pyx", *sorted(glob("csrc/*.c") + glob("csrc/targets/*.c"))]
 
-# Windows builds with clang-cl, which takes gcc's -f flags; macOS has no OpenMP of its own: both run serial without it.
-OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
+# macOS and Windows have no OpenMP of their own, and a second one beside torch's can end the process: serial there.
+LINUX = sys.platform == "linux"
+OPENMP = ["-fopenmp"] if LINUX else []
+
+# MSVC knows neither GCC's pragmas nor its builtins; clang does, and ziglang brings one with all that it links to.
+WINDOWS = sys.platform == "win32"
+if WINDOWS:
+    os.environ.setdefault("CC", "python-zig cc -target x86_64-windows-gnu")
 
 CFLAGS = [
     "-std=gnu11",
@@ -26,16 +33,28 @@ CFLAGS = [
     *OPENMP,
 ]
 
+LINK_FLAGS = [
+    "-Wl,-s",
+    "-Wl,-z,relro,-z,now",  # the tables of kernels are pointers: not writable once they are loaded
+    *OPENMP,
+]
+
+MACROS = [
+    ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+    *([("MS_WIN64", "1")] if WINDOWS else []),  # Python's headers set it for MSVC alone
+]
+
 setup(
+    options={"build_ext": {"compiler": "mingw32"}} if WINDOWS else {},
     ext_modules=[
         Extension(
             "crossent._kernels",
             SOURCES,
             depends=glob("csrc/**/*.h", recursive=True),  # editing a kernel rebuilds the module
             include_dirs=["csrc", numpy.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            define_macros=MACROS,
             extra_compile_args=CFLAGS,
-            extra_link_args=["-Wl,-s", *OPENMP] if sys.platform == "linux" else OPENMP,
+            extra_link_args=LINK_FLAGS if LINUX else [],
         )
     ],
 )
