@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CC ?= cc
+OPENMP := -fopenmp
 # exactly the flags of setup.py, and every warning an error
-CFLAGS := -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -fopenmp -Icsrc
+CFLAGS := -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden $(OPENMP) -Icsrc
 WARNINGS := -Wall -Wextra -Werror
 CORE := $(wildcard csrc/*.c csrc/targets/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
-.PHONY: help demo test test-c test-neon test-lower exhaustive exact lint format warnings compare bench check-bench dashboard clean
+MACHINES := aarch64 s390x arm nehalem windows
+
+.PHONY: help demo test test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
+    lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -28,38 +32,57 @@ demo: $(VENV)/with-test  ## train on handwritten digits, write logits, score the
 test: $(VENV)/with-test  ## build, and run the whole test suite
 	$(BIN)/python -m pytest
 
-test-c: build/c/test_core  ## the C core alone: verbs of each instruction set, kernels against long double
-	@for isa in $$(build/c/test_core --list); do for type in f32 f64; do \
-	    $(CC) $(CFLAGS) $(WARNINGS) -DHEADER="\"simd/$${isa}_$$type.h\"" tests/c/test_verbs.c -o build/c/verbs -lm && \
-	    build/c/verbs || exit 1; \
+BUILD := build/c
+test-c: $(BUILD)/test_core  ## the C core alone: verbs of each instruction set, kernels against long double
+	@for isa in $$($(EMULATOR) $(BUILD)/test_core --list | tr -d '\r'); do for type in f32 f64; do \
+	    $(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) -DHEADER="\"simd/$${isa}_$$type.h\"" tests/c/test_verbs.c -o $(BUILD)/verbs -lm && \
+	    $(EMULATOR) $(BUILD)/verbs || exit 1; \
 	done; done
-	build/c/test_core
+	$(EMULATOR) $(BUILD)/test_core
 
-build/c/test_core: $(CORE) $(HEADERS) tests/c/test_core.c
-	@mkdir -p build/c
-	$(CC) $(CFLAGS) $(WARNINGS) $(CORE) tests/c/test_core.c -o $@ -lm
+$(BUILD)/test_core: $(CORE) $(HEADERS) tests/c/test_core.c
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) $(CORE) tests/c/test_core.c -o $@ -lm
 
-CROSS := aarch64-linux-gnu-gcc
-test-neon:  ## the same for NEON, under emulation: needs an AArch64 cross compiler and qemu-user
-	@mkdir -p build/neon
-	@for type in f32 f64; do \
-	    $(CROSS) $(CFLAGS) $(WARNINGS) -static -DHEADER="\"simd/neon_$$type.h\"" tests/c/test_verbs.c -o build/neon/verbs -lm && \
-	    qemu-aarch64 build/neon/verbs || exit 1; \
+# What other machines add: NEON, big-endian, 32 bits, an x86-64 without AVX, Windows. They need their cross compilers and
+# qemu-user; the last wine and ziglang.
+CROSS_aarch64 := CC=aarch64-linux-gnu-gcc EMULATOR=qemu-aarch64 LDFLAGS=-static
+CROSS_s390x := CC=s390x-linux-gnu-gcc EMULATOR=qemu-s390x LDFLAGS=-static
+CROSS_arm := CC=arm-linux-gnueabihf-gcc EMULATOR=qemu-arm LDFLAGS=-static
+CROSS_nehalem := EMULATOR="qemu-x86_64 -cpu Nehalem"
+CROSS_windows := CC="python-zig cc -target x86_64-windows-gnu" EMULATOR=wine OPENMP=
+SWEEP_aarch64 := exhaustive
+test-cross: $(MACHINES:%=test-%)  ## the same on other machines, emulated; test-s390x is one of them
+
+$(MACHINES:%=test-%): test-%:
+	$(MAKE) test-c $(SWEEP_$*) QUICK=--quick BUILD=build/$* $(CROSS_$*)
+
+# The commit's time is the files' time in a wheel: two builds of it are the same bytes.
+wheels reproducible: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(shell date +%s))
+PYTHONS ?= $(foreach version,3.10 3.11 3.12 3.13,$(shell command -v python$(version)))
+
+wheels: $(VENV)/with-wheels  ## wheels for PYTHONS in dist, each tested alone in a clean environment; PYTEST="-k layouts" for a part
+	rm -rf dist
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/python tools/wheels.py $(PYTHONS) --pytest='$(PYTEST)'
+
+reproducible: $(VENV)/with-wheels  ## two builds of HEAD's wheel in two folders, compared
+	@rm -rf build/first build/second
+	@for folder in build/first build/second; do \
+	    mkdir -p $$folder && git archive HEAD | tar x -C $$folder && \
+	    $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $$folder/dist ./$$folder || exit 1; \
 	done
-	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/test_core.c -o build/neon/test_core -lm
-	qemu-aarch64 build/neon/test_core
-	$(CROSS) $(CFLAGS) $(WARNINGS) -static $(CORE) tests/c/exhaustive.c -o build/neon/exhaustive -lm
-	qemu-aarch64 build/neon/exhaustive --quick
+	sha256sum build/*/dist/*.whl
+	cmp build/first/dist/*.whl build/second/dist/*.whl
 
 # Where a table comes from: CPU, compiler, commit.
 ORIGIN = $$(sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -1) $$(uname -sm), $$($(CC) --version | head -1), commit $$(git describe --always --dirty)
-exhaustive: build/c/exhaustive  ## every float32 on every instruction set, into build/exhaustive.md (20 minutes, a second with QUICK=--quick)
-	@printf '%s\n\n' "$(ORIGIN)" > build/exhaustive.md
-	@build/c/exhaustive $(QUICK) >> build/exhaustive.md; status=$$?; cat build/exhaustive.md; exit $$status
+exhaustive: $(BUILD)/exhaustive  ## every float32 on every instruction set, a table (20 minutes; QUICK=--quick: a second)
+	@printf '%s\n\n' "$(ORIGIN)" > $(BUILD)/exhaustive.md
+	@$(EMULATOR) $(BUILD)/exhaustive $(QUICK) >> $(BUILD)/exhaustive.md; status=$$?; cat $(BUILD)/exhaustive.md; exit $$status
 
-build/c/exhaustive: $(CORE) $(HEADERS) $(wildcard tests/c/*.h) tests/c/exhaustive.c
-	@mkdir -p build/c
-	$(CC) $(CFLAGS) $(WARNINGS) $(CORE) tests/c/exhaustive.c -o $@ -lm
+$(BUILD)/exhaustive: $(CORE) $(HEADERS) $(wildcard tests/c/*.h) tests/c/exhaustive.c
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) $(CORE) tests/c/exhaustive.c -o $@ -lm
 
 exact: $(VENV)/with-test  ## rows of cross_entropy up to 262,144 classes, torch beside if it is there, into build/exact.md (minutes)
 	@mkdir -p build
