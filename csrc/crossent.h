@@ -29,9 +29,9 @@ enum { CROSSENT_DIMS = 8 };
 struct crossent_view {
     const char *data;
     enum crossent_dtype dtype;
-    int swapped; /* its bytes are in the other order than this machine's */
-    int negated; /* read as -x */
-    int dense;   /* native, aligned, one element behind the other */
+    int swapped;   /* its bytes are in the other order than this machine's */
+    int dense;     /* native, aligned, one element behind the other */
+    double factor; /* read as factor x, in reals; -1 for a softmin */
     int ndim;
     size_t shape[CROSSENT_DIMS];
     ptrdiff_t strides[CROSSENT_DIMS]; /* in bytes */
@@ -45,9 +45,22 @@ struct crossent_result {
 
 enum crossent_output {
     CROSSENT_NO_OUTPUT,
+    CROSSENT_SCORES,      /* none either, but struct crossent_scores; where there is a target and no label_smoothing */
     CROSSENT_GRADIENT,    /* of the value with respect to the input; the softmax, where there is no target */
     CROSSENT_LOG_SOFTMAX, /* input - logsumexp; where there is no target */
     CROSSENT_OUTPUTS,
+};
+
+static inline int crossent_writes_output(enum crossent_output kind) { return kind >= CROSSENT_GRADIENT; }
+
+/* What a position has beside its value, each (outer, inner). Of an ignored position: -1, -1, 0, 0, 0. Of one without a softmax
+   (a nan, an infinity, nothing but -inf): -1, the number of classes, nan, nan, nan. */
+struct crossent_scores {
+    int64_t *predicted; /* the class of the largest logit, the first of equals */
+    int64_t *rank;      /* how many classes come before the target: of a larger logit, or of an equal one and a lower index */
+    double *confidence; /* max_c p_c */
+    double *entropy;    /* sum_c -p_c log p_c */
+    double *brier;      /* sum_c (p_c - [c = target])^2 */
 };
 
 /* One softmax job over arrays seen as (outer, classes, inner): the class axis is in the middle, inner is the product of the
@@ -73,8 +86,9 @@ struct crossent_softmax_job {
     double label_smoothing;
     double grad_scale;
     void *values;                  /* (outer, inner) reals, or NULL */
-    struct crossent_result output; /* (outer, classes, inner), may be the input itself; unused for CROSSENT_NO_OUTPUT */
+    struct crossent_result output; /* (outer, classes, inner), may be the input itself; used if crossent_writes_output(kind) */
     enum crossent_output kind;
+    struct crossent_scores scores; /* used for CROSSENT_SCORES */
 };
 
 /* The elementwise losses, by torch's names. x: input, y: target, z: see kernels/pointwise_formula.h. */
@@ -143,7 +157,9 @@ struct crossent_margin_job {
 /* What is known of a run of columns of one row, and of a whole row when it is done: see kernels/softmax_formula.h. */
 struct crossent_partial {
     double max, rest, distance, mass;
-    double at_target; /* the target's logit, 0 if it is in another run */
+    double at_target;         /* the target's logit, 0 if it is in another run */
+    double surprise, squares; /* these four for CROSSENT_SCORES: see kernels/score.h */
+    size_t argmax, before;
 };
 struct crossent_row {
     double max, log_sum, exp_scale, spread_scale, target_gradient;

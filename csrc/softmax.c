@@ -99,7 +99,7 @@ static int split_rows(struct run *run, int threads, double *sum) {
         struct double_sum total = {0, 0};
         for (size_t block = 0; block < block_count(run); block++) add_to(&total, merge_rows(run, positions_of(run, block)));
         *sum = value_of(total);
-        if (run->job->kind != CROSSENT_NO_OUTPUT) failed = run_over_blocks(pieces, scratch, threads, row_output_body, run);
+        if (crossent_writes_output(run->job->kind)) failed = run_over_blocks(pieces, scratch, threads, row_output_body, run);
     }
     free(run->partials);
     free(run->finished);

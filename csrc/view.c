@@ -9,7 +9,7 @@ int crossent_view(struct crossent_view *view, const void *data, enum crossent_dt
     view->data = data;
     view->dtype = dtype;
     view->swapped = swapped;
-    view->negated = 0;
+    view->factor = 1;
     int n = 0;
     for (int d = 0; d < ndim; d++) {
         if (shape[d] == 1) continue;

@@ -8,7 +8,7 @@
 static const enum crossent_dtype REAL = sizeof(real) == sizeof(float) ? CROSSENT_FLOAT32 : CROSSENT_FLOAT64;
 
 /* Whether the view's own memory is reals side by side. */
-SIMD int is_direct(const struct crossent_view *view) { return view->dense && !view->negated && view->dtype == REAL; }
+SIMD int is_direct(const struct crossent_view *view) { return view->dense && view->factor == 1 && view->dtype == REAL; }
 
 SIMD double double_of(uint64_t bits) {
     double a;
@@ -58,6 +58,8 @@ SIMD void copy_run(const struct crossent_view *view, const char *p, ptrdiff_t st
     if (stride == 0 && n > 1) {
         copy_strided(view, p, 0, 1, out);
         for (size_t i = 1; i < n; i++) out[i] = out[0];
+    } else if (view->dtype == REAL && !view->swapped && stride == sizeof(real)) {
+        memcpy(out, p, n * sizeof(real));
     } else if (is_half && !view->swapped && stride == sizeof(uint16_t) && (uintptr_t)p % sizeof(uint16_t) == 0) {
         widen_halves(view, (const uint16_t *)p, n, out);
     } else {
@@ -91,12 +93,8 @@ SIMD void copy_runs(const struct crossent_view *view, size_t first, size_t n, re
     }
 }
 
-static __attribute__((noinline)) void pack(const struct crossent_view *view, size_t first, size_t n, real *out) {
-    if (view->dense && view->dtype >= CROSSENT_REALS && !view->negated) {
-        widen_halves(view, (const uint16_t *)view->data + first, n, out);
-        return;
-    }
-    /* rows that repeat, as a weight for each class does: one of them, and copies of it */
+/* Rows that repeat, as a weight for each class does: one of them, and copies of it. */
+SIMD void copy_rows(const struct crossent_view *view, size_t first, size_t n, real *out) {
     const int repeats = view->ndim == 2 && view->strides[0] == 0;
     size_t done = repeats && view->shape[1] < n ? view->shape[1] : n;
     copy_runs(view, first, done, out);
@@ -104,7 +102,16 @@ static __attribute__((noinline)) void pack(const struct crossent_view *view, siz
         more = done < n - done ? done : n - done;
         memcpy(out + done, out, more * sizeof(real));
     }
-    for (size_t i = 0; view->negated && i < n; i++) out[i] = -out[i];
+}
+
+static __attribute__((noinline)) void pack(const struct crossent_view *view, size_t first, size_t n, real *out) {
+    if (view->dense && view->dtype >= CROSSENT_REALS)
+        widen_halves(view, (const uint16_t *)view->data + first, n, out);
+    else
+        copy_rows(view, first, n, out);
+    const vec factor = v_set((real)view->factor);
+    for (size_t i = 0; view->factor != 1 && i < n; i += LANES)
+        v_store_first(out + i, v_mul(v_load_first(out + i, n - i, factor), factor), n - i);
 }
 
 /* Elements first .. first + n of a view, in its own memory or in scratch. */

@@ -57,6 +57,7 @@ SIMD enum spread spread_of(const struct crossent_softmax_job *job) {
 /* A row's numbers before the last step, a lane per row. u and v: a = u [c = t] + v b; k: the factor of the gradient. */
 struct row_state {
     vec max, rest, distance, mass, at_target, spread_at_target, u, v, k;
+    vec surprise, squares, before; /* for CROSSENT_SCORES: see score.h */
 };
 
 /* What the last step leaves: the value, and  output = e^(x - m) exp_scale - spread_scale b,  but for the target class. */
@@ -105,15 +106,20 @@ SIMD double reference(double max) { return max == -INFINITY ? 0.0 : max; }
 
 /* Two runs of columns of one row as one. */
 SIMD struct crossent_partial merge_partials(struct crossent_partial a, struct crossent_partial b) {
-    const struct crossent_partial high = a.max >= b.max ? a : b, low = a.max >= b.max ? b : a;
+    const struct crossent_partial high = a.max >= b.max ? a : b, low = a.max >= b.max ? b : a; /* of equals a, the first */
     const double factor = low.max == high.max ? 1.0 : exp(low.max - high.max);
     const double shift = reference(high.max) - reference(low.max);
+    const double gained = (low.rest + 1.0) * factor; /* + 1: the maximum of the lower run counts now */
     return (struct crossent_partial){
         .max = high.max,
-        .rest = high.rest + (low.rest + 1.0) * factor, /* + 1: the maximum of the lower run counts now */
+        .rest = high.rest + gained,
         .distance = high.distance + low.distance + (low.mass == 0 ? 0 : low.mass * shift),
         .mass = high.mass + low.mass,
         .at_target = high.at_target + low.at_target, /* one of the two is 0 */
+        .surprise = high.surprise + low.surprise * factor + shift * gained,
+        .squares = high.squares + (low.squares + 1.0) * factor * factor,
+        .argmax = high.argmax,
+        .before = high.before + low.before,
     };
 }
 

@@ -65,11 +65,11 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
     const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
-    wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero();
+    wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero(), surprise = wide_zero(), squares = wide_zero();
     vec below_count = zero;
     for (size_t first = 0; first < job->classes; first += SHORT) {
         const size_t end = job->classes - first < SHORT ? job->classes : first + SHORT;
-        vec short_rest = zero, short_distance = zero, short_mass = zero;
+        vec short_rest = zero, short_distance = zero, short_mass = zero, short_surprise = zero, short_squares = zero;
         for (size_t c = first; c < end; c++) {
             const vec x = v_load(tile->x + c * TILE + l.at);
             vec e = v_prefetch(v_exp_scaled(x, scale->power, scale->floor), next_input);
@@ -85,6 +85,10 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
                 short_distance = v_add(short_distance, term);
                 short_mass = v_add(short_mass, b);
             }
+            if (kind == CROSSENT_SCORES) {
+                short_surprise = v_mul_add(e, finite_below(origin, x), short_surprise);
+                short_squares = v_add_where(below, short_squares, v_mul(e, e));
+            }
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
@@ -93,11 +97,17 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             distance = wide_add(distance, short_distance);
             mass = wide_add(mass, short_mass);
         }
+        if (kind == CROSSENT_SCORES) {
+            surprise = wide_add(surprise, short_surprise);
+            squares = wide_add(squares, short_squares);
+        }
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
     state->rest = v_add(wide_mul(rest, scale->inverse, scale->inverse_low), ties);
     state->distance = wide_to_vec(distance);
     state->mass = wide_to_vec(mass);
+    state->surprise = wide_mul(surprise, scale->inverse, scale->inverse_low);
+    state->squares = v_add(wide_mul(squares, v_mul(scale->inverse, scale->inverse), zero), ties);
 }
 
 /* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */
@@ -162,6 +172,31 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
         tile->output[targets->class_of[i] * tile->output_step + l.at + i] = at_target[i];
 }
 
+/* What is scored of one vector of positions. Classes are counted in reals, as ties are: float32 holds 2^24 of them. */
+SIMD void score_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, size_t position,
+                          const struct position_targets *targets, const struct scale *scale, const struct row_finish *done,
+                          struct row_state *state) {
+    real live[LANES], target[LANES], argmax_lanes[LANES], before[LANES];
+    const vec one = v_set(1), zero = v_set(0), none = v_set(NAN), at_target = state->at_target;
+    v_store(live, v_select(targets->live, one, zero));
+    for (size_t i = 0; i < LANES; i++) target[i] = (real)targets->class_of[i];
+    vec argmax = zero, not_greater = zero, equal_before = zero;
+    for (size_t c = job->classes; c-- > 0;) {
+        const vec x = v_load(tile->x + c * TILE + l.at), index = v_set((real)c);
+        const vec tie = v_select(v_not_less(index, v_load(target)), none, at_target);
+        argmax = v_select(v_equal(x, state->max), index, argmax);
+        not_greater = v_add_where(v_not_less(at_target, x), not_greater, one);
+        equal_before = v_add_where(v_equal(x, tie), equal_before, one);
+    }
+    state->before = v_add(v_sub(v_set((real)job->classes), not_greater), equal_before);
+    struct score_lanes score;
+    store_score(score_row(state, done, scale), &score);
+    v_store(argmax_lanes, argmax);
+    v_store(before, state->before);
+    for (size_t i = 0; i < LANES && i < l.n; i++)
+        put_score(job, position + i, live[i] != 0, &score, i, (size_t)argmax_lanes[i], (size_t)before[i]);
+}
+
 /* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0, or still
    infinite. Returns how much they were shifted by. */
 SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, struct row_state *state, struct scale *scale) {
@@ -207,7 +242,9 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
         if (job->values) v_store_first((real *)job->values + position + l[v].at, value, l[v].n);
         sum = wide_add(sum, v_select(m_first(l[v].n), value, v_set(0)));
     }
-    for (size_t v = 0; kind != CROSSENT_NO_OUTPUT && v < vectors; v++)
+    for (size_t v = 0; kind == CROSSENT_SCORES && v < vectors; v++)
+        score_positions(job, tile, l[v], position + l[v].at, &targets[v], &scale[v], &done[v], &state[v]);
+    for (size_t v = 0; crossent_writes_output(kind) && v < vectors; v++)
         write_positions(job, tile, l[v], spread, kind, state[v].max, &scale[v], &done[v], &targets[v]);
     return sum;
 }
@@ -289,7 +326,7 @@ SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job
         .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
     sum = finish(job, &tile, first, sum);
-    if (job->kind != CROSSENT_NO_OUTPUT) tile_to_rows(x, classes, start, n, &job->output, rows);
+    if (crossent_writes_output(job->kind)) tile_to_rows(x, classes, start, n, &job->output, rows);
     return sum;
 }
 
@@ -312,7 +349,7 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
 SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
                             wide sum, real *x, real *q) {
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
-    const int in_place = job->kind != CROSSENT_NO_OUTPUT && job->output.dtype == REAL;
+    const int in_place = crossent_writes_output(job->kind) && job->output.dtype == REAL;
     planes_to_tile(&job->input, classes, inner, start, n, x);
     if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
     /* The output's lines are not asked for: those of planes may all fall on the same few, and it cost more than it gained. */
@@ -326,7 +363,7 @@ SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_
         .output_ahead = {(const char *)x, 0, 0},
     };
     sum = finish(job, &tile, outer * inner + first, sum);
-    if (job->kind != CROSSENT_NO_OUTPUT && !in_place)
+    if (crossent_writes_output(job->kind) && !in_place)
         for (size_t c = 0; c < classes; c++) put(&job->output, start + c * inner, n, x + c * TILE);
     return sum;
 }

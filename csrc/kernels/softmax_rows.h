@@ -33,7 +33,7 @@ SIMD size_t block_width(size_t classes, size_t block) {
 
 SIMD int is_direct_job(const struct crossent_softmax_job *job) {
     return is_direct(&job->input) && (!job->probabilities.data || is_direct(&job->probabilities)) &&
-           (job->kind == CROSSENT_NO_OUTPUT || job->output.dtype == REAL);
+           (!crossent_writes_output(job->kind) || job->output.dtype == REAL);
 }
 
 SIMD size_t row_scratch_size(const struct crossent_softmax_job *job) {
@@ -57,7 +57,7 @@ SIMD struct row_view view_block(const struct crossent_softmax_job *job, size_t r
     return (struct row_view){
         .probabilities = spread >= PROBABILITIES ? fetch(&job->probabilities, start, width, scratch->probabilities) : NULL,
         .weight = spread == WEIGHTS || spread == WEIGHTED_PROBABILITIES ? (const real *)job->weight + first : NULL,
-        .output = kind == CROSSENT_NO_OUTPUT ? NULL : place(&job->output, start, scratch->output + slot * job->classes),
+        .output = crossent_writes_output(kind) ? place(&job->output, start, scratch->output + slot * job->classes) : NULL,
         .slope = v_set((real)(1.0 - eps)),
         .offset = v_set((real)(eps / (double)job->classes)),
         .spread = spread,
@@ -91,25 +91,33 @@ SIMD real run_max(const real *x, size_t n) {
 }
 
 struct lane_sums {
-    vec rest, distance, mass;
+    vec rest, distance, mass, surprise, squares;
 };
 struct wide_sums {
-    wide rest, distance, mass;
+    wide rest, distance, mass, surprise, squares;
 };
 
-SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum spread spread) {
+SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum spread spread, enum crossent_output kind) {
+    const vec zero = v_set(0);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++) {
         total->rest = wide_add(total->rest, lanes[i].rest);
         if (spread != NO_SPREAD) total->distance = wide_add(total->distance, lanes[i].distance);
         if (spread >= WEIGHTS) total->mass = wide_add(total->mass, lanes[i].mass);
-        lanes[i] = (struct lane_sums){v_set(0), v_set(0), v_set(0)};
+        if (kind == CROSSENT_SCORES) total->surprise = wide_add(total->surprise, lanes[i].surprise);
+        if (kind == CROSSENT_SCORES) total->squares = wide_add(total->squares, lanes[i].squares);
+        lanes[i] = (struct lane_sums){zero, zero, zero, zero, zero};
     }
 }
 
-/* Take the n <= LANES columns from c on into the sums; returns how many lanes are not at the maximum. */
-SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale,
-                        struct lane_sums *sums) {
+/* How many lanes are not at the maximum, and the first columns of which one is. */
+struct tally {
+    size_t below, first_max;
+};
+
+/* Take the n <= LANES columns from c on into the sums. */
+SIMD void add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale,
+                      struct lane_sums *sums, struct tally *tally) {
     const vec x = v_load_first(row->x + c, n, v_set(-INFINITY));
     /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
     const vec e = v_prefetch(scaled_exp(x, scale), row->x + c + BLOCK);
@@ -124,8 +132,14 @@ SIMD size_t add_columns(const struct row_view *row, size_t c, size_t n, vec max,
         sums->distance = v_add_where(here, sums->distance, term);
         if (row->spread >= WEIGHTS) sums->mass = v_add_where(here, sums->mass, b);
     }
+    if (row->kind == CROSSENT_SCORES) {
+        sums->surprise = v_mul_add(e, finite_below(origin, x), sums->surprise);
+        sums->squares = v_add_where(below, sums->squares, v_mul(e, e));
+    }
     if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, e, n);
-    return m_count(below);
+    const size_t count = m_count(below);
+    tally->below += count;
+    if (row->kind == CROSSENT_SCORES && count < LANES && tally->first_max > c) tally->first_max = c;
 }
 
 /* The sums of a block's n columns, measured from their own maximum; e^(x - m) over `inverse` goes to the output for a gradient.
@@ -134,30 +148,36 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
     const real highest = run_max(row->x, n);
     const vec max = v_set(highest), origin = v_set((real)reference(highest)), zero = v_set(0);
     const struct scale scale = scale_of(max);
-    struct lane_sums lanes[UNROLL] = {{zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
-    struct wide_sums total = {wide_zero(), wide_zero(), wide_zero()};
+    const struct lane_sums none = {zero, zero, zero, zero, zero};
+    struct lane_sums lanes[UNROLL] = {none, none, none, none};
+    struct wide_sums total = {wide_zero(), wide_zero(), wide_zero(), wide_zero(), wide_zero()};
     const size_t width = UNROLL * LANES;
-    size_t done = 0, below = 0;
+    struct tally tally = {0, n};
+    size_t done = 0;
     while (n - done >= width) {
         const size_t left = (n - done) / width, steps = left < FLUSH ? left : FLUSH;
         for (size_t s = 0; s < steps; s++, done += width)
 #pragma GCC unroll 4
             for (int i = 0; i < UNROLL; i++)
-                below += add_columns(row, done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i]);
-        flush(&total, lanes, UNROLL, row->spread);
+                add_columns(row, done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i], &tally);
+        flush(&total, lanes, UNROLL, row->spread, row->kind);
     }
-    for (; n - done >= LANES; done += LANES) below += add_columns(row, done, LANES, max, origin, &scale, &lanes[0]);
+    for (; n - done >= LANES; done += LANES) add_columns(row, done, LANES, max, origin, &scale, &lanes[0], &tally);
     if (done < n) {
-        below += add_columns(row, done, n - done, max, origin, &scale, &lanes[0]);
+        add_columns(row, done, n - done, max, origin, &scale, &lanes[0], &tally);
         done += LANES;
     }
-    flush(&total, lanes, 1, row->spread);
+    flush(&total, lanes, 1, row->spread, row->kind);
     const double inverse = (double)first_lane(scale.inverse) + (double)first_lane(scale.inverse_low);
+    const double ties = (double)(done - tally.below) - 1.0;
     return (struct crossent_partial){
         .max = highest,
-        .rest = wide_sum(total.rest) * inverse + ((double)(done - below) - 1.0),
+        .rest = wide_sum(total.rest) * inverse + ties,
         .distance = wide_sum(total.distance),
         .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
+        .surprise = wide_sum(total.surprise) * inverse,
+        .squares = wide_sum(total.squares) * (inverse * inverse) + ties,
+        .argmax = tally.first_max,
     };
 }
 
@@ -181,9 +201,11 @@ SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_
 /* Rows that are finished together, a lane each, and what becomes of them. */
 struct row_lanes {
     real max[LANES], rest[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
+    real surprise[LANES], squares[LANES], before[LANES];
 };
 struct row_results {
     real value[LANES], log_sum[LANES], exp_scale[LANES], spread_scale[LANES], target_gradient[LANES];
+    struct score_lanes score;
 };
 
 /* Put row number `row` into a lane; an ignored row, which has no partial, becomes one whose value is 0. */
@@ -202,11 +224,15 @@ SIMD void set_lane(struct row_lanes *lanes, size_t lane, const struct crossent_s
     lanes->spread_at_target[lane] = spread == UNIFORM || spread == WEIGHTS ? w : 0;
     lanes->u[lane] = has_class ? index_weight(job, t) : 0;
     lanes->k[lane] = p ? gradient_factor(job, row) : 0;
+    if (job->kind != CROSSENT_SCORES) return;
+    lanes->surprise[lane] = (real)sums.surprise;
+    lanes->squares[lane] = (real)sums.squares;
+    lanes->before[lane] = (real)sums.before;
 }
 
 SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_lanes *in, struct row_results *out,
                        enum spread spread) {
-    const struct row_state state = {
+    struct row_state state = {
         .max = v_load(in->max),
         .rest = v_load(in->rest),
         .distance = v_load(in->distance),
@@ -225,6 +251,11 @@ SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_
     v_store(out->exp_scale, f.exp_scale);
     v_store(out->spread_scale, f.spread_scale);
     v_store(out->target_gradient, f.target_gradient);
+    if (job->kind != CROSSENT_SCORES) return;
+    state.surprise = v_load(in->surprise);
+    state.squares = v_load(in->squares);
+    state.before = v_load(in->before);
+    store_score(score_row(&state, &f, &scale), &out->score);
 }
 
 SIMD struct crossent_row result_of(const struct row_lanes *in, const struct row_results *out, size_t lane) {
@@ -249,10 +280,15 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
     view.x = logits_of(job, row, block, scratch);
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
-    const int holds_target = job->target && read_target(job, row, &t) && t - first < width;
-    const double at_target = holds_target ? (double)view.x[t - first] : 0;
+    const int has_class = job->target && read_target(job, row, &t), is_here = has_class && t - first < width;
+    const double at_target = is_here ? (double)view.x[t - first] : 0;
     struct crossent_partial partial = reduce_run(&view, width);
     partial.at_target = at_target;
+    if (kind == CROSSENT_SCORES && has_class) {
+        real elsewhere;
+        const real logit = is_here ? view.x[t - first] : *fetch(&job->input, row * job->classes + t, 1, &elsewhere);
+        count_block(view.x, first, width, t, logit, &partial);
+    }
     return partial;
 }
 
@@ -269,7 +305,7 @@ SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t
     write_run(&view, width, done, done->exp_scale * rescale * inverse);
     if (kind == CROSSENT_GRADIENT && job->target && read_target(job, row, &t) && t - first < width)
         view.output[t - first] = (real)done->target_gradient;
-    if (kind != CROSSENT_NO_OUTPUT) put(&job->output, row * job->classes + first, width, view.output);
+    if (crossent_writes_output(kind)) put(&job->output, row * job->classes + first, width, view.output);
 }
 
 /* The two steps, compiled for what a job asks; the middle one, finish_lanes, is the same for all. */
@@ -325,18 +361,21 @@ SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossen
         struct row_lanes lanes = {0};
         struct row_results results;
         int live[LANES];
+        size_t argmax[LANES], before[LANES];
         for (size_t i = 0; i < rows; i++) {
             struct crossent_partial whole;
             live[i] = is_live(job, start + i);
             if (live[i]) whole = reduce_row(kernels, job, start + i, &scratch, i);
+            argmax[i] = live[i] ? whole.argmax : 0, before[i] = live[i] ? whole.before : 0;
             set_lane(&lanes, i, job, start + i, live[i] ? &whole : NULL, kernels->spread);
         }
         finish_lanes(job, &lanes, &results, kernels->spread);
         for (size_t i = 0; i < rows; i++) {
             if (job->values) ((real *)job->values)[start + i] = results.value[i];
             add_to(&sum, (double)results.value[i]);
+            if (job->kind == CROSSENT_SCORES) put_score(job, start + i, live[i], &results.score, i, argmax[i], before[i]);
             const struct crossent_row done = result_of(&lanes, &results, i);
-            if (job->kind != CROSSENT_NO_OUTPUT) write_row(kernels, job, start + i, live[i], &done, &scratch, i);
+            if (crossent_writes_output(job->kind)) write_row(kernels, job, start + i, live[i], &done, &scratch, i);
         }
     }
     return value_of(sum);

@@ -5,6 +5,7 @@
 #include "arrays.h"
 #include "vec_math.h"
 #include "softmax_formula.h"
+#include "score.h"
 #include "softmax_rows.h"
 #include "softmax_positions.h"
 #include "nll.h"
@@ -20,6 +21,7 @@
     X(WEIGHTS, NO_OUTPUT) \
     X(PROBABILITIES, NO_OUTPUT) \
     X(WEIGHTED_PROBABILITIES, NO_OUTPUT) \
+    X(NO_SPREAD, SCORES) \
     X(NO_SPREAD, GRADIENT) \
     X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) X(WEIGHTED_PROBABILITIES, GRADIENT)
 
@@ -78,6 +80,7 @@ static double row_merge(const struct crossent_softmax_job *job, size_t row, cons
     finish_lanes(job, &lanes, &results, spread_of(job));
     *finished = result_of(&lanes, &results, 0);
     if (job->values) ((real *)job->values)[row] = results.value[0];
+    if (job->kind == CROSSENT_SCORES) put_score(job, row, is_live(job, row), &results.score, 0, whole.argmax, whole.before);
     return (double)results.value[0];
 }
 

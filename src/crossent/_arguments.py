@@ -195,6 +195,14 @@ def smoothing(label_smoothing: float, name: str = "label_smoothing") -> float:
     return float(label_smoothing)
 
 
+def temperature(value: float) -> float:
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"argument 'temperature' must be a number, not {type(value).__name__}")
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"temperature must be a finite number above 0. Got: {value}")
+    return float(value)
+
+
 def several_classes(classes: int, function: str) -> None:
     if classes < 2:
         raise ValueError(f"{function}: expected two classes or more to spread the smoothing over, but got {classes}")

@@ -11,6 +11,7 @@ cdef extern from "crossent.h" nogil:
 
     ctypedef enum crossent_output_t "enum crossent_output":
         CROSSENT_NO_OUTPUT
+        CROSSENT_SCORES
         CROSSENT_GRADIENT
         CROSSENT_LOG_SOFTMAX
 
@@ -25,11 +26,18 @@ cdef extern from "crossent.h" nogil:
 
     struct crossent_view:
         const char *data
-        int negated
+        double factor
 
     struct crossent_result:
         void *data
         crossent_dtype_t dtype
+
+    struct crossent_scores:
+        int64_t *predicted
+        int64_t *rank
+        double *confidence
+        double *entropy
+        double *brier
 
     struct crossent_softmax_job:
         size_t outer, classes, inner
@@ -44,6 +52,7 @@ cdef extern from "crossent.h" nogil:
         void *values
         crossent_result output
         crossent_output_t kind
+        crossent_scores scores
 
     struct crossent_pointwise_job:
         crossent_pointwise_t loss

@@ -38,7 +38,7 @@ class Job:
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         log_probabilities: bool = False,
-        negated: bool = False,
+        factor: float = 1.0,
     ) -> None: ...
     def check_target(self, threads: int) -> tuple[float, int]: ...
     def run(
@@ -51,6 +51,16 @@ class Job:
         grad_output: NDArray[Any] | None = None,
         divisor: float = 1.0,
     ) -> float: ...
+    def score(
+        self,
+        threads: int,
+        values: NDArray[Any] | None,
+        predicted: NDArray[Any],
+        rank: NDArray[Any],
+        confidence: NDArray[Any],
+        entropy: NDArray[Any],
+        brier: NDArray[Any],
+    ) -> None: ...
 
 class PointwiseJob:
     def __init__(

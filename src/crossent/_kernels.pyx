@@ -13,10 +13,11 @@ from libc.string cimport memset
 from crossent._kernels cimport (
     CROSSENT_BFLOAT16, CROSSENT_BY_EXTRA, CROSSENT_BY_INPUT, CROSSENT_BY_TARGET, CROSSENT_FLOAT16, CROSSENT_FLOAT32,
     CROSSENT_FLOAT64, CROSSENT_GRADIENT, CROSSENT_LOG_SOFTMAX, CROSSENT_NO_DERIVATIVE, CROSSENT_NO_OUTPUT, CROSSENT_REALS,
+    CROSSENT_SCORES,
     crossent_check_range, crossent_check_target, crossent_derivative_t, crossent_dtype_t, crossent_has_openmp,
     crossent_isa_name, crossent_kernels, crossent_margin, crossent_margin_job, crossent_nll, crossent_openmp_max_threads,
     crossent_output_t, crossent_pointwise, crossent_pointwise_job, crossent_pointwise_name, crossent_pointwise_t,
-    crossent_result, crossent_softmax, crossent_softmax_job, crossent_table, crossent_view, crossent_view_of,
+    crossent_result, crossent_scores, crossent_softmax, crossent_softmax_job, crossent_table, crossent_view, crossent_view_of,
 )
 
 cnp.import_array()
@@ -135,13 +136,13 @@ cdef class Job:
 
     def __init__(self, bint is_double, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner,
                  cnp.ndarray target=None, cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
-                 double label_smoothing=0.0, bint log_probabilities=False, bint negated=False):
+                 double label_smoothing=0.0, bint log_probabilities=False, double factor=1.0):
         self.is_double, self.table = is_double, table_of(is_double)
         self.size = outer * classes * inner
         self.log_probabilities = log_probabilities
         self.job.outer, self.job.classes, self.job.inner = outer, classes, inner
         self.arrays = (set_view(&self.job.input, input), target, set_view(&self.job.probabilities, probabilities), weight)
-        self.job.input.negated = negated
+        self.job.input.factor = factor
         self.job.target = <const int64_t *>data_of(target)
         self.job.weight = data_of(weight)
         self.job.ignore_index = ignore_index
@@ -165,11 +166,26 @@ cdef class Job:
             double grad_scale=1.0, cnp.ndarray grad_output=None, double divisor=1.0):
         """Compute what is asked for; the sum of the values over divisor, rounded to the type that is computed in."""
         cdef crossent_softmax_job job = self.job
-        cdef double total
-        cdef int status
         job.values, job.output = data_of(values), result_of(output)
         job.kind = <crossent_output_t>kind
         job.grad_scale, job.grad_output = grad_scale, data_of(grad_output)
+        return rounded(self.sum_of(job, threads) / divisor, self.is_double)
+
+    def score(self, int threads, cnp.ndarray values, cnp.ndarray predicted not None, cnp.ndarray rank not None,
+              cnp.ndarray confidence not None, cnp.ndarray entropy not None, cnp.ndarray brier not None):
+        """Compute the values, if wanted, and the figures of struct crossent_scores, of a job of class indices, not smoothed."""
+        cdef crossent_softmax_job job = self.job
+        job.kind = CROSSENT_SCORES
+        job.values = data_of(values)
+        job.scores = crossent_scores(
+            <int64_t *>data_of(predicted), <int64_t *>data_of(rank), <double *>data_of(confidence),
+            <double *>data_of(entropy), <double *>data_of(brier),
+        )
+        self.sum_of(job, threads)
+
+    cdef double sum_of(self, crossent_softmax_job job, int threads) except? -1:
+        cdef double total
+        cdef int status
         run = crossent_nll if self.log_probabilities else crossent_softmax
         if self.size < SMALL:
             status = run(self.table, &job, threads, &total)
@@ -178,7 +194,7 @@ cdef class Job:
                 status = run(self.table, &job, threads, &total)
         if status < 0:
             out_of_memory()
-        return rounded(total / divisor, self.is_double)
+        return total
 
 
 cdef class PointwiseJob:

@@ -119,6 +119,7 @@ class _TargetPlan(RowLoss):
         reduction: _reduction.Reduction,
         dim: int | None,
         label_smoothing: float = 0.0,
+        factor: float = 1.0,
     ) -> None:
         logits = arguments.float_array(input, self.function)
         labels = arguments.plain_array(target, self.function, "target")
@@ -136,7 +137,7 @@ class _TargetPlan(RowLoss):
         else:
             target_indices = arguments.class_indices(labels, logits, self.dim, ignore_index)
         self.real = arguments.real_of(dtype)
-        self.labels = labels
+        self.labels, self.targets = labels, target_indices
         self.weight = None if weights is None else arguments.dense(weights, self.real)
         self._job = _kernels.Job(
             self.real == arguments.FLOAT64,
@@ -148,6 +149,7 @@ class _TargetPlan(RowLoss):
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             log_probabilities=not self.takes_probabilities,
+            factor=factor,
         )
         reads = (labels, target_indices, self.weight)
         mean_weight = self._mean_weight(logits.size, layout.classes)
@@ -184,9 +186,23 @@ class _TargetPlan(RowLoss):
 
 
 class CrossEntropy(_TargetPlan):
-    """Softmax cross entropy over class indices or class probabilities; label_smoothing may be anything from 0 up."""
+    """Softmax cross entropy over class indices or class probabilities; label_smoothing may be anything from 0 up.
+
+    The logits count times `factor`, rounded once to the type that is computed in.
+    """
 
     function, takes_probabilities = "cross_entropy", True
+
+    def losses(self, values: FloatArray) -> None:
+        """Each position's value in the dtype that is computed in, `real`, which of 16 bits is float32."""
+        self._compute(values=values)
+
+    def score(self, values: FloatArray | None, figures: Sequence[NDArray[Any]]) -> None:
+        """The same, if wanted, and the arrays of csrc's struct crossent_scores, in its order, in the same pass.
+
+        Of class indices that are not smoothed, and not of an input without elements.
+        """
+        self._job.score(get_num_threads(), values, *figures)
 
     def _target_gradient(self, grad_output: FloatArray, out: NDArray[Any] | None) -> FloatArray:
         """dL/dq = -k (1 - eps) w log softmax(x)"""
@@ -229,19 +245,19 @@ class _ArrayPlan:
 
 
 class Softmax(_ArrayPlan):
-    """softmax or log_softmax along an axis, of the negated input for softmin; `result` is another dtype for the value."""
+    """softmax or log_softmax along an axis of `factor` times the input; `result` is another dtype for the value."""
 
     def __init__(
-        self, input: ArrayLike, dim: int, *, log: bool, negate: bool = False, dtype: Any = None, result: Any = None
+        self, input: ArrayLike, dim: int, *, log: bool, factor: float = 1.0, dtype: Any = None, result: Any = None
     ) -> None:
-        name = "log_softmax" if log else "softmin" if negate else "softmax"
+        name = "log_softmax" if log else "softmin" if factor < 0 else "softmax"
         array = arguments.plain_array(input, name, "input")
         if dtype is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 array = array.astype(dtype)
         self.input = arguments.float_array(array, name)
         self.shape = self.input.shape
-        self.log, self.negate = log, negate
+        self.log, self.factor = log, factor
         self.dtype = self.input.dtype.newbyteorder("=")
         self.real, self.result = arguments.real_of(result or self.dtype), result or self.dtype
         axis = arguments.axis(dim, self.input.ndim)
@@ -249,7 +265,7 @@ class Softmax(_ArrayPlan):
 
     def _job(self, probabilities: NDArray[Any] | None = None) -> _kernels.Job:
         is_double = self.real == arguments.FLOAT64
-        return _kernels.Job(is_double, self.input, *self.layout[:3], probabilities=probabilities, negated=self.negate)
+        return _kernels.Job(is_double, self.input, *self.layout[:3], probabilities=probabilities, factor=self.factor)
 
     def value(self, out: NDArray[Any] | None = None) -> Value:
         output = arguments.output(out, self.shape, self.result, (self.input,))
@@ -262,7 +278,7 @@ class Softmax(_ArrayPlan):
         return output
 
     def gradient(self, argument: str, grad_output: ArrayLike, out: NDArray[Any] | None = None) -> FloatArray:
-        """log_softmax: g - p sum g, and softmax the same with p g for g: the gradient of -cross_entropy(x, g)."""
+        """log_softmax: g - p sum g, and softmax the same with p g for g: the gradient of -factor cross_entropy(x, g)."""
         grad = arguments.grad_output_array(grad_output, self.shape, self.real)
         if not self.log:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -270,7 +286,7 @@ class Softmax(_ArrayPlan):
         output = arguments.output(out, self.shape, self.dtype, (self.input, np.asarray(grad)))
         if output.size:
             job = self._job(probabilities=np.asarray(grad))
-            job.run(get_num_threads(), output=output, kind=GRADIENT, grad_scale=1.0 if self.negate else -1.0)
+            job.run(get_num_threads(), output=output, kind=GRADIENT, grad_scale=-self.factor)
         return arguments.deliver(output, out)
 
 

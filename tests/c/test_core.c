@@ -1,6 +1,7 @@
 /* test_core.c -- the C API without Python: cross entropy of every instruction set of this CPU against long double, value and
-   gradient, over many shapes, with guard bytes around the outputs and the same bits for 1, 2 and 7 threads; every elementwise
-   loss and derivative against the scalar kernels; inputs of every type and byte order.
+   gradient, over many shapes, with guard bytes around the outputs and the same bits for 1, 2 and 7 threads; what is scored of
+   each position against plain loops; every elementwise loss and derivative against the scalar kernels; inputs of every type and
+   byte order.
        cc -Icsrc csrc/(all).c tests/c/test_core.c -fopenmp -lm       (`make test-c`)
    With --list it prints the instruction sets of this CPU and does nothing else. */
 #include <math.h>
@@ -188,6 +189,117 @@ static void test(const char *isa, enum crossent_dtype dtype, struct shape shape,
     free(in.x.bytes), free(in.q.bytes), free(in.w.bytes), free(in.g.bytes), free(values.bytes), free(gradient.bytes);
 }
 
+/* What a position is scored by, and what its loss is. */
+struct figures {
+    struct array value;
+    int64_t *predicted, *rank;
+    double *confidence, *entropy, *brier;
+};
+
+static struct figures run_score(const char *isa, const struct inputs *in, enum crossent_output kind, int threads) {
+    const size_t n = in->shape.outer * in->shape.inner;
+    struct figures f = {.value = make(in->x.dtype, n)};
+    f.predicted = calloc(n, sizeof *f.predicted), f.rank = calloc(n, sizeof *f.rank);
+    f.confidence = calloc(n, sizeof(double)), f.entropy = calloc(n, sizeof(double)), f.brier = calloc(n, sizeof(double));
+    const struct crossent_softmax_job job = {
+        .outer = in->shape.outer,
+        .classes = in->shape.classes,
+        .inner = in->shape.inner,
+        .input = view(&in->x),
+        .target = in->target,
+        .weight = in->options.weighted ? data(&in->w) : NULL,
+        .ignore_index = -100,
+        .grad_scale = 1,
+        .values = data(&f.value),
+        .kind = kind,
+        .scores = {f.predicted, f.rank, f.confidence, f.entropy, f.brier},
+    };
+    double sum;
+    if (crossent_softmax(crossent_kernels(isa, in->x.dtype), &job, threads, &sum)) exit(1);
+    check_guards(&f.value, "the loss of a scored position");
+    return f;
+}
+
+static void free_figures(struct figures f) {
+    free(f.value.bytes), free(f.predicted), free(f.rank), free(f.confidence), free(f.entropy), free(f.brier);
+}
+
+static int same_figures(const struct figures *a, const struct figures *b) {
+    const size_t n = a->value.n, bytes = n * sizeof(double);
+    return !memcmp(data(&a->value), data(&b->value), n * size_of(a->value.dtype)) &&
+           !memcmp(a->predicted, b->predicted, bytes) && !memcmp(a->rank, b->rank, bytes) &&
+           !memcmp(a->confidence, b->confidence, bytes) && !memcmp(a->entropy, b->entropy, bytes) &&
+           !memcmp(a->brier, b->brier, bytes);
+}
+
+/* One position by the definitions of struct crossent_scores, in long double. */
+static void check_figures(const char *isa, const struct inputs *in, const struct figures *f, size_t outer, size_t inner) {
+    const size_t classes = in->shape.classes, step = in->shape.inner, start = outer * classes * step + inner;
+    const size_t position = outer * step + inner, t = (size_t)in->target[position];
+    const double unit = in->x.dtype == CROSSENT_FLOAT32 ? 5e-7 : 9e-16; /* 4 ULP */
+    if (in->target[position] < 0) {
+        if (f->predicted[position] == -1 && f->rank[position] == -1 && f->confidence[position] == 0 &&
+            f->entropy[position] == 0 && f->brier[position] == 0)
+            return;
+        printf("%s: an ignored position was scored\n", isa);
+        exit(1);
+    }
+    size_t best = 0, before = 0;
+    for (size_t c = 0; c < classes; c++) {
+        const double x = get(&in->x, start + c * step), target = get(&in->x, start + t * step);
+        if (x > get(&in->x, start + best * step)) best = c;
+        before += x > target || (x == target && c < t);
+    }
+    /* with sums that leave out a class, so that nothing cancels */
+    long double rest = 0, others = 0, surprise = 0, squares = 0;
+    for (size_t c = 0; c < classes; c++) {
+        const long double below = (long double)get(&in->x, start + best * step) - get(&in->x, start + c * step);
+        rest += c != best ? expl(-below) : 0;
+        others += c != t ? expl(-below) : 0;
+        squares += c != t ? expl(-2 * below) : 0;
+        surprise += below * expl(-below);
+    }
+    const long double sum = 1 + rest, entropy = log1pl(rest) + surprise / sum;
+    const long double brier = (others * others + squares) / (sum * sum);
+    if (f->predicted[position] != (int64_t)best || f->rank[position] != (int64_t)before) {
+        printf("%s (%zu, %zu, %zu): predicted %lld of rank %lld, expected %zu of rank %zu\n", isa, in->shape.outer, classes,
+               step, (long long)f->predicted[position], (long long)f->rank[position], best, before);
+        exit(1);
+    }
+    compare(isa, "a confidence", in, f->confidence[position], 1 / sum, 0, unit);
+    compare(isa, "an entropy", in, f->entropy[position], entropy, 0, unit);
+    compare(isa, "a Brier score", in, f->brier[position], brier, 0, unit);
+}
+
+/* Whole logits of -8 to 8 have many equals. */
+static void test_scores(const char *isa, enum crossent_dtype dtype, struct shape shape, int whole, int weighted) {
+    const size_t positions = shape.outer * shape.inner, logits = positions * shape.classes;
+    struct inputs in = {.shape = shape,
+                        .options = {.weighted = weighted},
+                        .x = random_array(dtype, logits, -8, 8),
+                        .w = random_array(dtype, shape.classes, 0.5, 2),
+                        .target = malloc((positions + 1) * sizeof(int64_t))};
+    for (size_t i = 0; whole && i < logits; i++) set(&in.x, i, floor(get(&in.x, i)));
+    for (size_t i = 0; i < positions; i++) in.target[i] = rand() % 8 ? rand() % (int64_t)shape.classes : -100;
+    const struct figures one = run_score(isa, &in, CROSSENT_SCORES, 1), loss = run_score(isa, &in, CROSSENT_NO_OUTPUT, 1);
+    for (int threads = 2; threads <= 7; threads += 5) {
+        const struct figures several = run_score(isa, &in, CROSSENT_SCORES, threads);
+        if (!same_figures(&one, &several)) {
+            printf("%s: %d threads score otherwise than one\n", isa, threads);
+            exit(1);
+        }
+        free_figures(several);
+    }
+    if (memcmp(data(&one.value), data(&loss.value), positions * size_of(dtype))) {
+        printf("%s (%zu, %zu, %zu): a scored loss has other bits\n", isa, shape.outer, shape.classes, shape.inner);
+        exit(1);
+    }
+    for (size_t o = 0; o < shape.outer; o++)
+        for (size_t i = 0; i < shape.inner; i++) check_figures(isa, &in, &one, o, i);
+    free_figures(one), free_figures(loss);
+    free(in.x.bytes), free(in.w.bytes), free(in.target);
+}
+
 static void test_targets(const char *isa) {
     const int64_t target[] = {0, 2, -100, 1};
     struct crossent_softmax_job job = {.outer = 4, .classes = 2, .inner = 1, .target = target, .ignore_index = -100};
@@ -350,6 +462,9 @@ int main(int count, char **arguments) {
                     const struct options options = {k & 1, k >> 1 & 1, k >> 2 ? 0.1 : 0};
                     test(isa, (enum crossent_dtype)dtype, (struct shape){classes[c] > 100 ? 2 : 70, classes[c], 1}, options);
                     if (classes[c] < 100) test(isa, (enum crossent_dtype)dtype, (struct shape){2, classes[c], 67}, options);
+                    const struct shape narrow = {classes[c] > 100 ? 5 : 70, classes[c], 1}, wide = {2, classes[c], 67};
+                    test_scores(isa, (enum crossent_dtype)dtype, narrow, k & 1, k >> 1 & 1);
+                    if (classes[c] < 2000) test_scores(isa, (enum crossent_dtype)dtype, wide, k & 1, k >> 1 & 1);
                 }
         test_targets(isa);
         for (int dtype = 0; dtype < CROSSENT_REALS; dtype++) test_layouts(isa, (enum crossent_dtype)dtype);

@@ -196,7 +196,7 @@ def softmin(
     [0.75, 0.25]
     """
     axis = _softmax_axis(input, dim, "softmin", _stacklevel)
-    return _plans.Softmax(input, axis, log=False, negate=True, dtype=dtype)
+    return _plans.Softmax(input, axis, log=False, factor=-1.0, dtype=dtype)
 
 
 @Differentiable
