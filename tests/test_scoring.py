@@ -1,162 +1,78 @@
-"""Scorer and score: their figures against plain float64 formulas, and the promise that chunks and merges change no bit."""
+"""Scorer and score: chunks, merges and threads change no bit; layouts, corners, errors."""
 
 import json
 import math
 import pickle
 import random
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import crossent
 import crossent.nn.functional as F
-from crossent.scoring import scorer as scorer_module
-from crossent.scoring.exact_sum import ExactSum
+from crossent.scoring import confusions
+from crossent.scoring import rows as rows_module
+from crossent.scoring.rows import RowScores
 from crossent.scoring.totals import LOSS_EDGES, Totals
-
-FIGURES = ("rows", "ignored", "mean_loss", "standard_error", "perplexity", "accuracy", "ece")
-# float32: each row's loss and confidence are within some 1e-6 of the float64 formula; their means are no further
-RELATIVE = {np.float32: 2e-6, np.float64: 1e-12}
-
-
-def sample(rows=500, classes=7, dtype=np.float64, inner=(), seed=0):
-    """Logits that are right about half of the time, and targets of which one in nine is -100."""
-    rng = np.random.default_rng(seed)
-    targets = rng.integers(0, classes, (rows, *inner))
-    logits = rng.normal(size=(rows, classes, *inner)) * 2
-    np.put_along_axis(logits, targets[:, None], np.take_along_axis(logits, targets[:, None], 1) + 2, 1)
-    targets[rng.random(targets.shape) < 1 / 9] = -100
-    return logits.astype(dtype), targets
-
-
-def reference(logits, targets, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """The figures by their definitions, row by row in float64, with the class axis second."""
-    classes = logits.shape[1]
-    x = np.moveaxis(logits, 1, -1).reshape(-1, classes).astype(np.float64)
-    y = targets.reshape(-1)
-    ignored = int((y == ignore_index).sum())
-    x, y = x[y != ignore_index], y[y != ignore_index].astype(int)
-    w = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
-    log_p = x - x.max(1, keepdims=True)
-    log_p = log_p - np.log(np.exp(log_p).sum(1, keepdims=True))
-    loss = -(1 - label_smoothing) * w[y] * log_p[np.arange(len(y)), y] - label_smoothing / classes * (log_p @ w)
-    mean = loss.sum() / w[y].sum()
-    residuals = loss - mean * w[y]
-    n = len(y)
-    confidence, right = np.exp(log_p.max(1)), log_p.argmax(1) == y
-    gaps = []
-    for b in range(15):
-        bin_rows = (confidence > b / 15) & (confidence <= (b + 1) / 15)
-        gaps.append(abs((confidence[bin_rows] - right[bin_rows]).sum()))
-    return {
-        "rows": n,
-        "ignored": ignored,
-        "mean_loss": mean,
-        "standard_error": math.sqrt(n / (n - 1) * (residuals**2).sum()) / w[y].sum(),
-        "perplexity": math.exp(mean),
-        "accuracy": right.mean(),
-        "ece": sum(gaps) / n,
-        "per_class": {
-            "rows": [int((y == c).sum()) for c in range(classes)],
-            "mean_loss": [loss[y == c].sum() / (w[c] * (y == c).sum()) if c in y else None for c in range(classes)],
-            "accuracy": [right[y == c].mean() if c in y else None for c in range(classes)],
-        },
-        "losses": loss,
-        "confidences": confidence,
-    }
-
-
-def bits(score):
-    """All figures, in a form that is equal where every bit is."""
-    return json.dumps({name: np.asarray(value).tolist() for name, value in vars(score).items()})
-
-
-@pytest.mark.parametrize("inner", [(), (5,), (2, 3)], ids=str)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_figures_are_those_of_their_definitions(inner, dtype, weighted, label_smoothing):
-    logits, targets = sample(dtype=dtype, inner=inner)
-    weight = np.linspace(0.5, 2, 7).astype(dtype) if weighted else None
-    expected = reference(logits, targets, weight, label_smoothing=label_smoothing)
-    assert expected["ignored"] > 0
-    assert 0.3 < expected["accuracy"] < 0.9
-    got = crossent.score(logits, targets, weight=weight, label_smoothing=label_smoothing).to_dict()
-    for name in FIGURES:
-        assert got[name] == pytest.approx(expected[name], rel=RELATIVE[dtype]), name
-    for name, values in expected["per_class"].items():
-        assert got["per_class"][name] == pytest.approx(values, rel=RELATIVE[dtype]), name
-    edges = np.array([-np.inf, *got["loss_histogram"]["edges"][1:-1], np.inf])
-    assert got["loss_histogram"]["rows"] == pytest.approx(np.histogram(expected["losses"], edges)[0], abs=1)
-    reliability = got["reliability"]
-    for low, high, rows, mean in zip(
-        reliability["edges"], reliability["edges"][1:], reliability["rows"], reliability["confidence"], strict=False
-    ):
-        assert rows == pytest.approx(((low < expected["confidences"]) & (expected["confidences"] <= high)).sum(), abs=1)
-        assert mean is None if rows == 0 else low <= mean <= high
-    assert sum(got["loss_histogram"]["rows"]) == sum(got["reliability"]["rows"]) == expected["rows"]
-
-
-@pytest.mark.parametrize("ignore_index", [-100, -1, 3])
-def test_ignored_rows_are_left_out_whatever_they_hold(ignore_index):
-    logits, targets = sample()
-    targets[targets == -100] = ignore_index
-    expected = reference(logits, targets, ignore_index=ignore_index)
-    logits[targets == ignore_index] = np.nan
-    got = crossent.score(logits, targets, ignore_index=ignore_index).to_dict()
-    assert got["ignored"] == expected["ignored"] > 0
-    for name in FIGURES:
-        assert got[name] == pytest.approx(expected[name], rel=1e-12), name
-    assert got["per_class"]["rows"] == expected["per_class"]["rows"]
-    assert [loss is None for loss in got["per_class"]["mean_loss"]] == [c == ignore_index for c in range(7)]
-
-
-def test_mean_loss_is_that_of_cross_entropy_and_update_returns_its_losses():
-    logits, targets = sample(dtype=np.float32)
-    weight = np.linspace(0.5, 2, 7, dtype=np.float32)
-    scorer = crossent.Scorer(weight=weight, label_smoothing=0.1)
-    losses = scorer.update(logits, targets)
-    options = {"weight": weight, "label_smoothing": 0.1}
-    np.testing.assert_array_equal(losses, F.cross_entropy(logits, targets, reduction="none", **options))
-    assert losses.dtype == np.float32
-    # both sum in float64 and round once; the mean of the losses has been rounded to float32 row by row before
-    assert scorer.result().mean_loss == pytest.approx(F.cross_entropy(logits, targets, **options), rel=1e-6)
-
-
-def test_accuracy_and_log_loss_of_scikit_learn():
-    metrics = pytest.importorskip("sklearn.metrics")
-    logits, targets = sample()
-    kept = targets != -100
-    probabilities = F.softmax(logits, 1)[kept]
-    score = crossent.score(logits, targets)
-    assert score.mean_loss == pytest.approx(metrics.log_loss(targets[kept], probabilities), rel=1e-12)
-    assert score.accuracy == metrics.accuracy_score(targets[kept], probabilities.argmax(1))
+from score_reference import bits, sample, soft_sample
 
 
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("make", [sample, soft_sample], ids=["indices", "probabilities"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("block_bytes", [1, 1000, 4 << 20])
-def test_chunks_blocks_and_merges_change_no_bit(seed, dtype, block_bytes, monkeypatch):
-    logits, targets = sample(400, 7, dtype, inner=(2,), seed=seed)
-    weight = np.linspace(0.1, 2, 7)
-    expected = bits(crossent.score(logits, targets, weight=weight))
-    monkeypatch.setattr(scorer_module, "BLOCK_BYTES", block_bytes)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_chunks_blocks_and_merges_change_no_bit(seed, make, dtype, smoothing, monkeypatch):
+    logits, targets = make(400, 7, dtype, inner=(2,), seed=seed)
+    options = {"weight": np.linspace(0.1, 2, 7), "label_smoothing": smoothing}
+    expected = bits(crossent.score(logits, targets, **options))
     rng = random.Random(seed)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", rng.choice([1, 300, 1000]))
+    monkeypatch.setattr(confusions, "WAITING", rng.choice([1, 10, 100]))
     cuts = sorted(rng.sample(range(1, 400), 20))
-    scorers = []
+    scorers = [crossent.Scorer(**options) for _ in range(10)]
     for start, stop in zip([0, *cuts], [*cuts, 400], strict=True):
-        scorers.append(crossent.Scorer(weight=weight))
-        scorers[-1].update(logits[start:stop], targets[start:stop])
-    while len(scorers) > 1:  # merge any two, through pickle, until one is left
+        rng.choice(scorers).update(logits[start:stop], targets[start:stop])
+    while len(scorers) > 1:  # merge any two, as they are, through pickle or as arrays, until one is left
         rng.shuffle(scorers)
-        scorers[0].merge(pickle.loads(pickle.dumps(scorers.pop())))
+        other = scorers.pop()
+        scorers[0].merge(rng.choice([other, pickle.loads(pickle.dumps(other)), other.state()]))
     assert bits(scorers[0].result()) == expected
 
 
+def test_the_state_is_float64_and_merges_in_any_order():
+    logits, targets = sample(300)
+    states = []
+    for i in range(3):
+        scorer = crossent.Scorer()
+        scorer.update(logits[i * 100 : i * 100 + 100], targets[i * 100 : i * 100 + 100])
+        states.append(scorer.state())
+    assert all(state.dtype == np.float64 and state.ndim == 1 for state in states)
+    expected = bits(crossent.score(logits, targets))
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        scorer = crossent.Scorer()
+        scorer.merge(crossent.Scorer().state())  # of nothing
+        for i in order:
+            scorer.merge(states[i].copy())
+        assert bits(scorer.result()) == expected
+
+
+def test_a_merge_leaves_the_other_alone():
+    logits, targets = sample(200)
+    scorer, other = crossent.Scorer(), crossent.Scorer()
+    other.update(logits[:100], targets[:100])
+    expected = bits(other.result())
+    scorer.merge(other)
+    scorer.update(logits[100:], targets[100:])
+    assert bits(other.result()) == expected
+    state = other.state()
+    other.merge(scorer)
+    np.testing.assert_array_equal(state, np.array(state))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_threads_change_no_bit(threads):
-    logits, targets = sample(5000, 30, np.float32)
+@pytest.mark.parametrize("classes", [30, 3000])
+def test_threads_change_no_bit(threads, classes):
+    logits, targets = sample(60000 // classes, classes, np.float32)
     with crossent.num_threads(1):
         expected = bits(crossent.score(logits, targets))
     with crossent.num_threads(threads):
@@ -221,10 +137,11 @@ def test_figures_without_a_value_are_nan_in_python_and_null_in_json():
         crossent.Scorer().result(),
     ):
         assert score.rows == 0
-        for name in ("mean_loss", "standard_error", "perplexity", "accuracy", "ece"):
+        for name in ("mean_loss", "standard_error", "perplexity", "bits", "entropy", "accuracy", "brier", "ece"):
             assert math.isnan(getattr(score, name))
             assert score.to_dict()[name] is None
-        assert score.worst_classes(5).size == 0
+        assert score.sum_loss == 0
+        assert score.worst_classes(5).size == score.confusions.size == 0
         json.dumps(score.to_dict(), allow_nan=False)
     one = crossent.score(np.zeros((1, 3)), np.array([2]))
     assert one.mean_loss == pytest.approx(math.log(3))
@@ -245,10 +162,15 @@ def test_infinite_losses():
     assert score.to_dict()["mean_loss"] is None
 
 
-def test_nan_logits_make_the_figures_they_enter_nan():
+def test_a_row_without_a_softmax_is_wrong_and_makes_the_figures_it_enters_nan():
     score = crossent.score(np.array([[0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]]), np.array([0, 1, 1]))
-    assert math.isnan(score.mean_loss)
-    assert math.isnan(score.ece)
+    assert [name for name, value in vars(score).items() if isinstance(value, float) and math.isnan(value)] == [
+        "mean_loss", "sum_loss", "standard_error", "perplexity", "bits", "bits_per_byte", "entropy", "brier", "ece",
+    ]  # fmt: skip
+    assert score.rows == score.class_rows.sum() == score.loss_rows.sum() == score.bin_rows.sum() == 3
+    assert score.accuracy == 0
+    assert score.top_accuracy.tolist() == [0, 2 / 3]
+    assert score.confusions.tolist() == [[0, 1, 1], [1, 0, 1]]
     assert math.isnan(score.class_loss[1])
     assert score.class_loss[0] == pytest.approx(math.log1p(math.e))
 
@@ -259,9 +181,10 @@ def test_confidence_on_an_edge_belongs_to_the_bin_below():
 
 
 def test_a_loss_on_an_edge_belongs_to_the_bin_above():
-    totals = Totals(1)
     losses = np.array([LOSS_EDGES[5], np.nextafter(LOSS_EDGES[5], 0), 0.0, -1.0, np.inf, np.nan])
-    totals.add(np.zeros(6, int), np.zeros(6, int), losses, np.ones(6))
+    zeros, ones = np.zeros(6, np.int64), np.ones(6)
+    totals = Totals(1, 1)
+    totals.add(RowScores(losses, zeros, zeros, zeros, ones, ones, ones, ones), False)
     rows = totals.score(np.ones(1)).loss_rows
     assert {b: rows[b] for b in np.flatnonzero(rows)} == {0: 2, 4: 1, 5: 1, len(rows) - 1: 2}
 
@@ -311,6 +234,11 @@ def test_the_first_bad_position_is_named():
         (np.zeros((4, 3)), np.zeros(4, int), {"label_smoothing": 1.5}, ValueError, r"between 0.0 and 1.0. Got: 1.5"),
         (np.zeros((4, 3)), np.zeros(4, int), {"ignore_index": 0.5}, TypeError, "must be int, not float"),
         (np.zeros((4, 3)), np.zeros(4, int), {"dim": 2}, IndexError, "Dimension out of range"),
+        (np.zeros((4, 3)), np.zeros(4, int), {"top_k": 0}, ValueError, "top_k of 1 or more, but got 0"),
+        (np.zeros((4, 3)), np.zeros(4, int), {"top_k": 1.5}, TypeError, "must be int, not float"),
+        (np.zeros((4, 3)), np.zeros(4, int), {"temperature": 0}, ValueError, "finite number above 0. Got: 0"),
+        (np.zeros((4, 3)), np.zeros((4, 3), int), {}, TypeError, "floating point type for target with class probabilities"),
+        (np.zeros((4, 3)), np.zeros((4, 3)), {"ignore_index": 1}, ValueError, "not supported for floating point target"),
         (np.ma.zeros((4, 3)), np.zeros(4, int), {}, TypeError, "logits is a masked array"),
         (np.zeros((4, 3)), np.ma.zeros(4, int), {}, TypeError, "targets is a masked array"),
     ],
@@ -330,63 +258,18 @@ def test_merging_what_does_not_match():
     other.update(np.zeros((1, 4)), np.array([0]))
     with pytest.raises(ValueError, match="3 classes, as before, but got 4 classes"):
         scorer.merge(other)
+    with pytest.raises(ValueError, match="3 classes, as before, but got 4 classes"):
+        scorer.merge(other.state())
     assert scorer.result().rows == 1
 
 
-def exact(values):
-    return float(sum(map(Fraction, values.tolist())))
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_exact_sum_is_the_rounded_sum_of_fractions(seed):
-    rng = np.random.default_rng(seed)
-    span = rng.choice([1, 10, 100, 1022])
-    values = np.ldexp(rng.normal(size=200), rng.integers(-span - 50, span - 10, 200))
-    values[::3] *= -1
-    values[1::7] = -values[2::7][: len(values[1::7])]
-    groups = rng.integers(0, 4, 200)
-    sums, halves = ExactSum(4), ExactSum(4)
-    sums.add(groups, values)
-    other = ExactSum(4)
-    halves.add(groups[150:], values[150:])
-    other.add(groups[:150], values[:150])
-    halves.merge(other)
-    expected = [exact(values[groups == g]) for g in range(4)]
-    assert sums.values().tolist() == halves.values().tolist() == expected
-    assert sums.total() == halves.total() == exact(values)
-
-
-def test_exact_sum_of_extremes():
-    sums = ExactSum(1)
-    tiny, huge = 5e-324, np.finfo(float).max
-    sums.add(np.zeros(4, int), np.array([huge, tiny, -huge, tiny]))
-    assert sums.values().tolist() == [2 * tiny]
-    sums.add(np.zeros(2, int), np.array([huge, huge]))
-    assert sums.values().tolist() == [math.inf]
-    sums.add(np.zeros(1, int), np.array([-huge]))
-    assert sums.total() == huge
-    sums.add(np.zeros(1, int), np.array([-math.inf]))
-    assert sums.total() == -math.inf
-    sums.add(np.zeros(1, int), np.array([math.inf]))
-    assert math.isnan(sums.total())
-
-
-def test_exact_sum_refuses_more_rows_than_its_limbs_hold():
-    sums = ExactSum(1)
-    sums.rows = 2**39 - 1
-    sums.add(np.zeros(1, int), np.ones(1))
-    with pytest.raises(OverflowError, match=r"at most 2\*\*39 rows"):
-        sums.add(np.zeros(1, int), np.ones(1))
-    with pytest.raises(OverflowError, match=r"at most 2\*\*39 rows"):
-        sums.merge(sums)
-
-
-def test_logits_of_16_bits_are_scored_as_float32(half):
-    logits, targets = sample(dtype=np.float32)
-    low = logits.astype(half)
-    scorer, wide = crossent.Scorer(), crossent.Scorer()
-    losses = scorer.update(low, targets)
-    assert losses.dtype == np.float32
-    np.testing.assert_array_equal(losses, wide.update(low.astype(np.float32), targets))
-    assert scorer.result().to_dict() == wide.result().to_dict()
-    assert scorer.result().mean_loss == pytest.approx(reference(low.astype(np.float64), targets)["mean_loss"], rel=2e-6)
+def test_indices_and_probabilities_do_not_mix():
+    scorer, other = crossent.Scorer(), crossent.Scorer()
+    scorer.update(np.zeros((0, 3)), np.zeros((0, 3)))  # nothing
+    scorer.update(np.zeros((1, 3)), np.array([0]))
+    other.update(np.zeros((1, 3)), np.full((1, 3), 1 / 3))
+    with pytest.raises(ValueError, match="expected class indices as targets, as before, but got class probabilities"):
+        scorer.update(np.zeros((1, 3)), np.full((1, 3), 1 / 3))
+    with pytest.raises(ValueError, match="expected class probabilities as targets, as before, but got class indices"):
+        other.merge(scorer)
+    assert scorer.result().rows == other.result().rows == 1

@@ -1,7 +1,7 @@
 """crossent: PyTorch's classification losses, forward and backward, for NumPy on a CPU.
 
 ``crossent.nn.functional`` and ``crossent.nn`` mirror torch's; ``value_and_grad``, ``grad`` and ``vjp`` are JAX's names;
-``score`` and ``Scorer`` take logits that are larger than memory.
+``score``, ``score_rows``, ``Scorer`` and ``fit_temperature`` tell how good logits are, those larger than memory too.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from crossent.nn.functional import logsumexp
 __all__ = [
     "Scorer",
     "__version__",
+    "fit_temperature",
     "get_num_threads",
     "grad",
     "information",
@@ -22,6 +23,7 @@ __all__ = [
     "nn",
     "num_threads",
     "score",
+    "score_rows",
     "set_num_threads",
     "show_config",
     "value_and_grad",
@@ -30,8 +32,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``score`` and ``Scorer`` are imported when they are first asked for: most programs never do."""
-    if name in ("score", "Scorer"):
+    """Scoring is imported when it is first asked for: most programs never do."""
+    if name in ("score", "score_rows", "Scorer", "fit_temperature"):
         from crossent import scoring
 
         return getattr(scoring, name)

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_CONFUSED = 20  # pairs in ``to_dict``
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The figures of logits scored against class indices; losses are in nats.
+    """The figures of logits scored against classes; losses are in nats.
 
     A figure that has no value (the mean of no rows, the standard error of one) is nan.
 
@@ -20,14 +22,30 @@ class Score:
     ----------
     rows, ignored : int
         Rows that were scored, and rows that were left out because their target is `ignore_index`. A row is one target.
+    temperature : float
+        What the logits were divided by.
     mean_loss : float
         ``cross_entropy(..., reduction="mean")`` of all rows: weighted where class weights were given.
+    sum_loss : float
+        ``cross_entropy(..., reduction="sum")`` of all rows.
     standard_error : float
         Of `mean_loss`, from the spread of the rows, taken as independent; with class weights, that of a ratio of means.
     perplexity : float
         exp(mean_loss).
+    bits : float
+        mean_loss / ln 2.
+    bits_per_byte : float
+        sum_loss / ln 2 over the bytes that the rows stand for; nan where their number was not given.
+    entropy : float
+        Mean of the rows' entropies, in nats, each weighted as its row's loss is: the loss that there would be if targets
+        were drawn from the predictions. d mean_loss / d log temperature = entropy - mean_loss.
     accuracy : float
         The part of the rows whose largest logit (the first of equals) is that of the target.
+    top_accuracy : ndarray, shape (K)
+        The part of the rows whose target is among the k classes of largest logit, for k from 1 to K, the smaller of `top_k`
+        and the number of classes. Of equal logits that of the lower class counts as larger.
+    brier : float
+        Mean of sum_c (p_c - [c = target])^2, from 0 to 2: for two classes twice the score of the positive class alone.
     ece : float
         Expected calibration error: the mean of abs(accuracy - confidence) over the reliability bins, by their rows.
     class_rows, class_loss, class_accuracy : ndarray, shape (C)
@@ -38,14 +56,24 @@ class Score:
     bin_edges, bin_rows, bin_confidence, bin_accuracy : ndarray, shape (16) and (15)
         Reliability: rows with edges[b] < confidence <= edges[b + 1], their mean confidence and their accuracy.
         Confidence is the probability of the predicted class.
+    confusions : ndarray of int64, shape (P, 3), or None
+        Target, predicted class and number of rows of each wrong pair, most rows first, of equals in the order of the
+        classes. None if there are more than 2**20 different pairs, which are too many to count.
     """
 
     rows: int
     ignored: int
+    temperature: float
     mean_loss: float
+    sum_loss: float
     standard_error: float
     perplexity: float
+    bits: float
+    bits_per_byte: float
+    entropy: float
     accuracy: float
+    top_accuracy: NDArray[np.float64]
+    brier: float
     ece: float
     class_rows: NDArray[np.int64]
     class_loss: NDArray[np.float64]
@@ -56,6 +84,7 @@ class Score:
     bin_rows: NDArray[np.int64]
     bin_confidence: NDArray[np.float64]
     bin_accuracy: NDArray[np.float64]
+    confusions: NDArray[np.int64] | None
 
     @property
     def classes(self) -> int:
@@ -68,7 +97,10 @@ class Score:
         return known[np.argsort(-self.class_loss[known], kind="stable")][:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain numbers and lists, fit for JSON: None stands for nan and the infinities."""
+        """The figures as plain numbers and lists, fit for JSON: None stands for nan and the infinities.
+
+        Of the confusions the first 20.
+        """
         per_class = {"rows": self.class_rows, "mean_loss": self.class_loss, "accuracy": self.class_accuracy}
         reliability = {
             "edges": self.bin_edges,
@@ -76,11 +108,15 @@ class Score:
             "confidence": self.bin_confidence,
             "accuracy": self.bin_accuracy,
         }
-        names = ("rows", "ignored", "classes", "mean_loss", "standard_error", "perplexity", "accuracy", "ece")
+        names = (
+            "rows", "ignored", "classes", "temperature", "mean_loss", "sum_loss", "standard_error", "perplexity", "bits",
+            "bits_per_byte", "entropy", "accuracy", "top_accuracy", "brier", "ece",
+        )  # fmt: skip
         return {name: _plain(getattr(self, name)) for name in names} | {
             "per_class": _plain(per_class),
             "loss_histogram": _plain({"edges": self.loss_edges, "rows": self.loss_rows}),
             "reliability": _plain(reliability),
+            "confusions": None if self.confusions is None else _plain(self.confusions[:MOST_CONFUSED]),
         }
 
 
@@ -88,5 +124,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

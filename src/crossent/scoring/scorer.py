@@ -1,7 +1,7 @@
 """Scorer: the figures of logits that come in chunks; ``score``: of logits that are all here.
 
-Checks the chunk, has ``crossent.nn.functional`` compute each row's loss and confidence, and hands the rows to
-``totals.py`` to be counted and summed. Called by users and by ``run.py``.
+Has ``rows.py`` score the rows of a chunk, and ``totals.py`` count and sum them. Called by users, by ``temperature.py`` and by
+``run.py``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _arguments as arguments
-from crossent.nn import functional as F
 from crossent.scoring.result import Score
+from crossent.scoring.rows import score_rows
 from crossent.scoring.totals import Totals
-
-BLOCK_BYTES = 4 << 20  # logits looked at together: all passes after the first find them in a cache
 
 
 def score(
@@ -26,29 +24,40 @@ def score(
     weight: ArrayLike | None = None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
+    temperature: float = 1.0,
+    top_k: int = 5,
+    nbytes: float | None = None,
     dim: int | None = None,
 ) -> Score:
-    """Score logits against the classes that were true, in one call.
+    """Score logits against the classes that were true, in one call and one pass.
 
     Parameters
     ----------
     logits : array_like, shape (C), (N, C) or (N, C, d1, ..., dK)
         Logits, float16, bfloat16, float32 or float64.
-    targets : array_like, shape (), (N) or (N, d1, ..., dK)
-        Class indices of any integer dtype, from 0 to C - 1 or `ignore_index`.
+    targets : array_like, shape (), (N) or (N, d1, ..., dK); or that of `logits`
+        Class indices of any integer dtype, from 0 to C - 1 or `ignore_index`; or, of the logits' shape, class
+        probabilities. For all but the loss and the Brier score, the class of the largest probability, the first of equals,
+        is then the target.
     weight : array_like, shape (C), optional
-        A factor for each class, as in ``cross_entropy``.
+        A factor for each class in the loss, as in ``cross_entropy``.
     ignore_index : int, default -100
         Rows with this target are left out.
     label_smoothing : float, default 0.0
-        From 0 to 1, as in ``cross_entropy``.
+        From 0 to 1, as in ``cross_entropy``; it enters the loss alone.
+    temperature : float, default 1.0
+        The logits are divided by it: each is multiplied by 1 / temperature, rounded once to the type that is computed in.
+    top_k : int, default 5
+        The largest k of the accuracies among the k best.
+    nbytes : float, optional
+        How many bytes of text the rows stand for: for ``bits_per_byte``.
     dim : int, optional
         The axis of the classes; 1 where it is not given, 0 for logits of shape (C).
 
     Returns
     -------
     Score
-        Mean loss in nats with its standard error, perplexity, accuracy, calibration, figures of each class.
+        Mean loss in nats with its standard error, perplexity, accuracies, calibration, figures of each class, confusions.
 
     Raises
     ------
@@ -57,28 +66,42 @@ def score(
     ValueError, TypeError
         If shapes do not match, targets are not integers, and for what ``cross_entropy`` refuses.
 
+    Notes
+    -----
+    A row's loss is that of ``cross_entropy(..., reduction="none")``, to the bit. Losses of 16-bit logits are not rounded to 16
+    bits. Figures other than the loss are computed in the logits' type, float32 at least, each row's within 4 ULP of it; counts
+    and sums over rows are exact and rounded once.
+
+    A row whose softmax does not exist (it holds a nan or an infinity, or nothing but -inf) counts as wrong for every k and
+    in no confused pair; its loss, confidence, entropy and Brier score are nan, and so are the means that they enter.
+
     Examples
     --------
     >>> import numpy as np, crossent
     >>> result = crossent.score(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]))
-    >>> round(result.mean_loss, 4), round(result.accuracy, 4)
-    (1.1629, 0.6667)
+    >>> round(result.mean_loss, 4), round(result.accuracy, 4), round(result.brier, 4)
+    (1.1629, 0.6667, 0.6626)
+    >>> result.confusions  # target, predicted, rows
+    array([[1, 0, 1]])
     """
-    scorer = Scorer(weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, dim=dim)
+    scorer = Scorer(
+        weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, temperature=temperature, top_k=top_k, dim=dim
+    )
     scorer.update(logits, targets)
-    return scorer.result()
+    return scorer.result(nbytes=nbytes)
 
 
 class Scorer:
     """Scores logits that come in chunks: ``update`` with each chunk, ``merge`` other scorers, ``result`` at any time.
 
-    The result is the same, to the last bit, however the rows are cut into chunks and in whatever order chunks come and
-    scorers are merged: a row's loss does not depend on its neighbours, counts are integers, and sums are exact until
-    ``result`` rounds them once. A Scorer can be pickled, and is as large as a few numbers for each class.
+    The result is the same, to the last bit, however the rows are cut into chunks, in whatever order chunks come and scorers
+    are merged, and for any number of threads: a row's figures do not depend on its neighbours, counts are whole numbers, and
+    sums are exact until ``result`` rounds them once. A Scorer can be pickled; its state is arrays of float64, some ten
+    numbers for each class (see ``state``).
 
     Parameters
     ----------
-    weight, ignore_index, label_smoothing, dim
+    weight, ignore_index, label_smoothing, temperature, top_k, dim
         As in ``crossent.score``.
 
     Examples
@@ -101,11 +124,17 @@ class Scorer:
         weight: ArrayLike | None = None,
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
+        temperature: float = 1.0,
+        top_k: int = 5,
         dim: int | None = None,
     ) -> None:
         self._weight = None if weight is None else np.array(weight)
         self._ignore_index = arguments.whole_number(ignore_index, "ignore_index")
         self._label_smoothing = arguments.smoothing(label_smoothing)
+        self._temperature = arguments.temperature(temperature)
+        self._top_k = arguments.whole_number(top_k, "top_k")
+        if self._top_k < 1:
+            raise ValueError(f"expected top_k of 1 or more, but got {top_k}")
         self._dim = dim
         self._totals: Totals | None = None  # made when the number of classes is known
 
@@ -116,73 +145,84 @@ class Scorer:
         """
         x, t = (arguments.plain_array(a, "score", name) for a, name in ((logits, "logits"), (targets, "targets")))
         axis = arguments.class_axis(self._dim, x, "score")
-        layout = arguments.layout(x.shape, axis)
-        if t.shape == layout.positions_shape != ():
-            self._check_bounds(t, layout.classes, first_row)
-        t = arguments.class_indices(t, x, axis, self._ignore_index)
-        losses = np.empty(layout.positions_shape, arguments.real_of(x.dtype.newbyteorder("=")))
-        if x.ndim == 1:
-            self._add_blocks(x[None], t.reshape(1), losses.reshape(1), 1)
-        elif axis == 0:  # blocks are cut along axis 0
-            self._add_blocks(x.swapaxes(0, 1), t, losses, 1)
+        has_probabilities = arguments.is_class_probabilities(x, t)
+        totals = self._totals_for(x.shape[axis], has_probabilities)
+        try:
+            rows = score_rows(
+                x, t, weight=self._weight, ignore_index=self._ignore_index, label_smoothing=self._label_smoothing,
+                temperature=self._temperature, dim=axis,
+            )  # fmt: skip
+        except IndexError as error:
+            raise self._named(error, t, x.shape[axis], first_row) from None
+        totals.add(rows, has_probabilities)
+        self._totals = totals
+        return rows.loss
+
+    def merge(self, other: Scorer | NDArray[np.float64]) -> None:
+        """Add all rows of another Scorer, which must have the same options and number of classes; or of its ``state()``."""
+        if isinstance(other, Scorer):
+            if self._options() != other._options():
+                raise ValueError(f"expected a Scorer with the options {self._options()}, but got {other._options()}")
+            theirs = other._totals
         else:
-            self._add_blocks(x, t, losses, axis)
-        return losses
+            theirs = Totals.from_array(other) if other.size else None
+        if theirs is not None:
+            mine = self._totals_for(theirs.classes, theirs.has_probabilities)
+            mine.merge(theirs)
+            self._totals = mine
 
-    def merge(self, other: Scorer) -> None:
-        """Add all rows of another Scorer, which must have the same options and number of classes."""
-        if self._options() != other._options():
-            raise ValueError(f"expected a Scorer with the options {self._options()}, but got {other._options()}")
-        if other._totals is not None:
-            self._totals_for(other._totals.classes).merge(other._totals)
+    def state(self) -> NDArray[np.float64]:
+        """Everything that was added, as one array of float64 for ``merge``: to be sent, saved, and merged in any order.
 
-    def result(self) -> Score:
-        """The figures of all rows so far."""
-        totals = self._totals or Totals(0)
-        weight = np.ones(totals.classes) if self._weight is None else self._weight[: totals.classes].astype(np.float64)
-        return totals.score(weight)
+        Some ten numbers for each class, and two for each pair of classes that was confused, at most 2**20. The options are
+        not in it: merge it into a Scorer with the same ones.
+
+        Examples
+        --------
+        >>> import numpy as np, crossent
+        >>> scorer, other = crossent.Scorer(), crossent.Scorer()
+        >>> losses = other.update(np.array([[2.0, 0.0]]), np.array([0]))
+        >>> scorer.merge(other.state())
+        >>> scorer.result().rows
+        1
+        """
+        return np.zeros(0) if self._totals is None else self._totals.to_array()
+
+    def result(self, *, nbytes: float | None = None) -> Score:
+        """The figures of all rows so far; `nbytes` as in ``crossent.score``."""
+        totals = self._totals or Totals(0, self._top_k)
+        weight = np.ones(totals.classes)
+        if self._weight is not None and not totals.has_probabilities:
+            weight = self._weight[: totals.classes].astype(np.float64)
+        return totals.score(weight, temperature=self._temperature, nbytes=nbytes)
 
     def _options(self) -> dict[str, Any]:
-        weight = None if self._weight is None else self._weight.tolist()
-        return {"weight": weight, "ignore_index": self._ignore_index, "label_smoothing": self._label_smoothing}
+        return {
+            "weight": None if self._weight is None else self._weight.tolist(),
+            "ignore_index": self._ignore_index,
+            "label_smoothing": self._label_smoothing,
+            "temperature": self._temperature,
+            "top_k": self._top_k,
+        }
 
-    def _check_bounds(self, targets: NDArray[Any], classes: int, first_row: int) -> None:
+    def _totals_for(self, classes: int, has_probabilities: bool) -> Totals:
+        """The totals so far, or new ones, to which rows of this kind can be added."""
+        totals = self._totals or Totals(classes, min(self._top_k, classes))
+        if totals.classes != classes:
+            raise ValueError(f"expected rows of {totals.classes} classes, as before, but got {classes} classes")
+        if totals.class_rows.any() and totals.has_probabilities != has_probabilities:
+            kinds = ("class indices", "class probabilities")
+            wanted, got = kinds[totals.has_probabilities], kinds[has_probabilities]
+            raise ValueError(f"expected {wanted} as targets, as before, but got {got}")
+        return totals
+
+    def _named(self, error: IndexError, targets: NDArray[Any], classes: int, first_row: int) -> IndexError:
+        """The error of a target that is out of bounds, with the number of its row; any other as it is."""
         bad = ((targets < 0) | (targets >= classes)) & (targets != self._ignore_index)
-        if targets.dtype.kind in "iu" and bad.any():
-            index, row = first_row_of(bad, first_row)
-            raise IndexError(f"Target {targets[index]} is out of bounds: {row}, {classes} classes")
-
-    def _add_blocks(self, x: NDArray[Any], t: NDArray[np.int64], losses: NDArray[Any], axis: int) -> None:
-        block = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
-        for start in range(0, max(1, len(x)), block):  # once for no rows too, which checks the options
-            rows = slice(start, start + block)
-            chunk = x[rows]
-            if arguments.is_half(x.dtype):  # so that a loss is not rounded to 16 bits
-                chunk = chunk.astype(losses.dtype)
-            self._add(chunk, t[rows], losses[rows], axis)
-
-    def _add(self, x: NDArray[Any], t: NDArray[np.int64], losses: NDArray[Any], axis: int) -> None:
-        """Add the rows of one block, and write their losses."""
-        F.cross_entropy(
-            x, t, self._weight, ignore_index=self._ignore_index, reduction="none",
-            label_smoothing=self._label_smoothing, dim=axis, out=losses,
-        )  # fmt: skip
-        totals = self._totals_for(x.shape[axis])
-        scored = t != self._ignore_index
-        totals.ignored += scored.size - np.count_nonzero(scored)
-        if not scored.any():
-            return
-        predicted = x.argmax(axis)
-        # the loss of the predicted class is -log of the largest probability, and keeps its digits near 0
-        surprise = F.cross_entropy(x, predicted, reduction="none", dim=axis)[scored].astype(np.float64)
-        totals.add(t[scored], predicted[scored], losses[scored].astype(np.float64), np.exp(-surprise))
-
-    def _totals_for(self, classes: int) -> Totals:
-        if self._totals is None:
-            self._totals = Totals(classes)
-        if self._totals.classes != classes:
-            raise ValueError(f"expected rows of {self._totals.classes} classes, as before, but got {classes} classes")
-        return self._totals
+        if not bad.any():
+            return error
+        index, row = first_row_of(bad, first_row)
+        return IndexError(f"Target {targets[index]} is out of bounds: {row}, {classes} classes")
 
 
 def first_row_of(mask: NDArray[np.bool_], offset: int) -> tuple[tuple[int, ...], str]:
