@@ -17,7 +17,9 @@ on_linux = pytest.mark.skipif(
 
 
 def printed(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @on_linux
