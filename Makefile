@@ -12,7 +12,7 @@ HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
 MACHINES := aarch64 s390x arm nehalem windows
 
-.PHONY: help demo test test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
+.PHONY: help demo test long test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
     lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
@@ -31,6 +31,9 @@ demo: $(VENV)/with-test  ## train on handwritten digits, write logits, score the
 
 test: $(VENV)/with-test  ## build, and run the whole test suite
 	$(BIN)/python -m pytest
+
+long: $(VENV)/with-test  ## the tests that take minutes: hundreds of kills, every bit of a file turned
+	$(BIN)/python -m pytest -m long
 
 BUILD := build/c
 test-c: $(BUILD)/test_core  ## the C core alone: verbs of each instruction set, kernels against long double

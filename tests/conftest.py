@@ -73,3 +73,16 @@ def torch(imported_torch):
     imported_torch.set_num_threads(1)
     yield imported_torch
     imported_torch.set_num_threads(OPENMP_THREADS)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder, the current one, with logits.npy (200, 5) in float32 and labels.npy, of which row 7 is -100."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 200)
+    logits = rng.normal(size=(200, 5)) + 2 * np.eye(5)[labels]
+    labels[7] = -100
+    np.save("logits.npy", logits.astype(np.float32))
+    np.save("labels.npy", labels)
+    return tmp_path

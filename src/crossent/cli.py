@@ -1,54 +1,88 @@
-"""The command ``crossent``: arguments, exit statuses, one-line errors. The work is done in ``crossent.scoring``.
+"""The command ``crossent``: its arguments, its help, its exit statuses and one-line errors. ``commands.py`` does what it says.
 
-Data goes to stdout; progress and errors go to stderr. Entry point: ``main``. rich and matplotlib are imported on use.
+Data goes to stdout; progress and errors go to stderr. Entry point: ``main``.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import math
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import NoReturn
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import crossent
-from crossent.scoring.files import DataError, atomic_file
-from crossent.scoring.progress import Progress
-from crossent.scoring.report import json_text, print_table
-from crossent.scoring.run import MAX_MEMORY, score_files
+from crossent import commands
+from crossent.scoring.errors import DataError, UsageError
+from crossent.scoring.run import MAX_MEMORY
 
-OK, FAILED, USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
-PLOT_FORMATS = (".png", ".svg", ".pdf")
+OK, FAILED, USAGE, BAD_DATA, ABOVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-SCORE_DESCRIPTION = """\
-Score logits against labels, in one pass and constant memory: mean loss with its
-standard error, perplexity, accuracy, calibration, and the worst classes."""
+FILES = """\
+files:
+  .npy, .npz, .safetensors, .parquet (needs pyarrow), or "-": a .npy file on standard
+  input. An array of a file with several is named after a colon: run.npz:logits.
+  A pattern in quotes, or several names, are one array in the order of their names."""
 
-SCORE_EPILOG = """\
-examples:
-  crossent score logits.npy labels.npy
-  crossent score logits.npy labels.npy --output losses.npy --plot report.png
-  crossent score logits.npy labels.npy --format json | jq .mean_loss
-  crossent score tokens.npy next.npy --ignore-index -1 --threads 4
-
+STATUSES = """\
 exit status:
   0    done
   1    failed: a file that cannot be read or written, too little memory
   2    wrong usage
-  3    bad data: a truncated file, shapes that do not match, a label out of range
-  130  interrupted
+  3    bad data: a damaged file, shapes that do not match, a label out of range
+  4    done, and the loss is above --fail-above
+  130  interrupted"""
+
+SCORE_USAGE = """\
+crossent score [options] LOGITS TARGETS
+       crossent score [options] LOGITS... --targets TARGETS..."""
+SCORE_DESCRIPTION = """\
+Score logits against labels, in one pass and constant memory: mean loss with its
+standard error, perplexity, accuracy, calibration, and the worst classes."""
+SCORE_EPILOG = f"""\
+{FILES}
+
+examples:
+  crossent score logits.npy labels.npy
+  crossent score logits.npy labels.npy --output losses.npy --plot report.png
+  crossent score run.safetensors:logits run.safetensors:labels --dim -1
+  crossent score shard-*.npy --targets labels-*.npy --output losses.parquet --resume
+  crossent score logits.npy labels.npy --format json | jq .mean_loss
+  crossent score logits.npy labels.npy --fail-above 2.5 || echo worse
+  zcat logits.npy.gz | crossent score - labels.npy
+
+{STATUSES}
+"""
+
+COMPARE_DESCRIPTION = """\
+Compare the losses that two models have for the same rows, as crossent score --output
+wrote them: the difference of their means with the standard error of a paired
+comparison, which is small where both find the same rows hard."""
+COMPARE_EPILOG = f"""\
+examples:
+  crossent compare old.npy new.npy
+  crossent compare old.npy new.npy --targets labels.npy --ignore-index 0
+  crossent compare old.parquet:loss new.parquet:loss --format json
+  crossent compare old.npy new.npy --fail-above 0.01 || echo worse
+
+{STATUSES.replace("the loss", "second - first")}
+"""
+
+PLOT_EPILOG = """\
+examples:
+  crossent score logits.npy labels.npy --format json > result.json
+  crossent plot result.json report.png
 """
 
 
-class UsageError(Exception):
-    """Arguments that cannot be carried out."""
-
-
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line, and whose texts stay as they are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -60,14 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with _leaving_on_sigterm():
-            options.run(options)
+            done = options.run(options)
             sys.stdout.flush()
-        return OK
+        return OK if done else ABOVE
     except (UsageError, DataError, OSError, MemoryError, KeyboardInterrupt) as error:
         _give_up_stdout()
         status, text = _explained(error)
         if not isinstance(error, BrokenPipeError):  # then whoever read our output has left: nobody to tell
-            print(f"crossent {options.command}: {text}", file=sys.stderr)
+            print(f"crossent {options.command}: {_printable(text)}", file=sys.stderr)
         return status
 
 
@@ -106,6 +140,11 @@ def _explained(error: BaseException) -> tuple[int, str]:
             return FAILED, f"error: {error}"
 
 
+def _printable(text: str) -> str:
+    """A text with names out of files in it, on one line and without orders to the terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 @contextmanager
 def _leaving_on_sigterm() -> Iterator[None]:
     """SIGTERM ends the block by SystemExit, so that temporary files are removed."""
@@ -116,94 +155,75 @@ def _leaving_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _score(options: argparse.Namespace) -> None:
-    _check_outputs(options)
-    threads = crossent.num_threads(options.threads) if options.threads else nullcontext()
-    with threads, Progress(sys.stderr) as progress:
-        run = score_files(
-            options.logits,
-            options.targets,
-            weight_path=options.weight,
-            ignore_index=options.ignore_index,
-            label_smoothing=options.label_smoothing,
-            output=options.output,
-            chunk_rows=options.chunk_rows,
-            max_memory=options.max_memory,
-            **({"progress": progress} if options.progress and sys.stderr.isatty() else {}),
-        )
-    if options.plot:
-        from crossent.scoring.plots import save_plot
-
-        with atomic_file(options.plot) as file:
-            save_plot(run, file, os.path.splitext(options.plot)[1][1:].lower())
-    if options.format == "json":
-        sys.stdout.write(json_text(run))
-    else:
-        print_table(run, options.worst, sys.stdout)
-
-
-def _info(options: argparse.Namespace) -> None:
-    crossent.show_config()
-
-
-def _check_outputs(options: argparse.Namespace) -> None:
-    """Everything about the outputs that can be known before an hour of scoring."""
-    inputs = [path for path in (options.logits, options.targets, options.weight) if path and os.path.exists(path)]
-    for path in filter(None, (options.output, options.plot)):
-        if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-            raise UsageError(f"{path}: its folder does not exist")
-        if os.path.exists(path) and any(os.path.samefile(path, name) for name in inputs):
-            raise UsageError(f"{path}: is an input, and would be overwritten")
-    if not options.plot:
-        return
-    if options.output and os.path.realpath(options.output) == os.path.realpath(options.plot):
-        raise UsageError(f"{options.plot}: is given for both --output and --plot")
-    if not options.plot.lower().endswith(PLOT_FORMATS):
-        raise UsageError(f"{options.plot}: expected a name that ends in {', '.join(PLOT_FORMATS)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib: pip install crossent[cli]")
-
-
 def _parser() -> Parser:
     parser = Parser(prog="crossent", description="PyTorch's classification losses for NumPy, on a CPU.")
     parser.add_argument("--version", action="version", version=f"crossent {crossent.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    score = commands.add_parser(
+    add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
+    score = add(
         "score",
-        help="score a file of logits against a file of labels",
+        help="score files of logits against files of labels",
+        usage=SCORE_USAGE,
         description=SCORE_DESCRIPTION,
         epilog=SCORE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_score_arguments(score)
-    score.set_defaults(run=_score)
-    info = commands.add_parser("info", help="show versions, instruction sets and threads")
-    info.set_defaults(run=_info)
+    score.set_defaults(run=commands.score)
+    compare = add("compare", help="compare the losses of two models", description=COMPARE_DESCRIPTION, epilog=COMPARE_EPILOG)
+    _add_compare_arguments(compare)
+    compare.set_defaults(run=commands.compare)
+    plot = add("plot", help="draw what crossent score --format json wrote", epilog=PLOT_EPILOG)
+    plot.add_argument("result", metavar="RESULT", help="what crossent score --format json wrote")
+    plot.add_argument("picture", metavar="PICTURE", help=f"file to write ({', '.join(commands.PICTURES)})")
+    plot.set_defaults(run=commands.plot)
+    info = add("info", help="show versions, instruction sets and threads")
+    info.set_defaults(run=commands.info)
     return parser
 
 
 def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add = score.add_argument
-    add("logits", metavar="LOGITS", help=".npy file of float16, float32 or float64, shape (N, C) or (N, C, d1, ..., dK)")
-    add("targets", metavar="TARGETS", help=".npy file of class indices, shape (N) or (N, d1, ..., dK)")
+    add("files", nargs="+", metavar="LOGITS", help="float16, bfloat16, float32 or float64, shape (N, C) or (N, C, d1, ..., dK)")
+    add("--targets", nargs="+", metavar="TARGETS", help="class indices, shape (N) or (N, d1, ..., dK), as many as all LOGITS")
+    add("--dtype", choices=("bfloat16",), help="what entries of two bytes are that are no float16 (np.save of bfloat16)")
 
     add = score.add_argument_group("the loss, as in torch's cross_entropy").add_argument
-    add("--weight", metavar="FILE", help=".npy file of class weights, shape (C)")
-    add("--ignore-index", type=int, default=-100, metavar="N", help="leave out rows with this label (-100)")
+    add("--dim", type=int, default=1, metavar="D", help="the axis of the classes, not the first (1)")
+    _add_ignored_and_weight(add)
     add("--label-smoothing", type=_part, default=0.0, metavar="E", help="from 0 to 1 (0)")
+    add("--reduction", choices=("mean", "sum", "none"), default="mean", help="sum adds the sum; none prints the rows' losses")
 
     add = score.add_argument_group("what comes out").add_argument
-    add("--format", choices=("table", "json"), default="table", help="of the figures on stdout (table)")
+    _add_format(add)
     add("--worst", type=_count, default=5, metavar="K", help="classes of largest mean loss to list (5)")
-    add("--output", metavar="FILE", help="write the loss of each row, as .npy")
-    add("--plot", metavar="FILE", help=f"draw the report ({', '.join(PLOT_FORMATS)})")
-    add("-q", "--no-progress", dest="progress", action="store_false", help="no progress bar on the terminal")
+    add("--output", metavar="FILE", help=f"write the loss of each row ({', '.join(commands.OUTPUTS)})")
+    add("--resume", action="store_true", help="go on where a run with this --output was killed")
+    add("--plot", metavar="FILE", help=f"draw the report ({', '.join(commands.PICTURES)})")
+    add("--fail-above", type=_limit, metavar="X", help="exit with 4 where the loss is above X, or nan")
 
-    work = score.add_argument_group("how it is computed; the figures do not depend on it")
-    work.add_argument("--threads", type=_positive, metavar="K", help="threads to use (all CPUs)")
-    add = work.add_mutually_exclusive_group().add_argument
-    add("--max-memory", type=_bytes, default=MAX_MEMORY, metavar="SIZE", help="read so much at a time: 64M, 1G (16M)")
-    add("--chunk-rows", type=_positive, metavar="K", help="read so many rows at a time")
+    add = score.add_argument_group("how it is computed; the figures do not depend on it").add_argument
+    add("--threads", type=_positive, metavar="K", help="threads to use (all CPUs)")
+    add("--max-memory", type=_bytes, default=MAX_MEMORY, metavar="SIZE", help="refuse rows that take more: 64M, 1G (256M)")
+    add("--chunk-rows", type=_positive, metavar="K", help="read so many rows at a time (4 MB)")
+
+
+def _add_compare_arguments(compare: argparse.ArgumentParser) -> None:
+    add = compare.add_argument
+    add("a", metavar="FIRST", help="losses of one model: .npy, .npz, .safetensors, .parquet")
+    add("b", metavar="SECOND", help="losses of another, for the same rows")
+    add("--targets", metavar="TARGETS", help="the class indices, to leave out ignored rows")
+    _add_ignored_and_weight(add)
+    _add_format(add)
+    add("--fail-above", type=_limit, metavar="X", help="exit with 4 where second - first is above X, or nan")
+
+
+def _add_ignored_and_weight(add: Any) -> None:
+    add("--ignore-index", type=int, default=-100, metavar="N", help="leave out rows with this label (-100)")
+    add("--weight", metavar="FILE", help="class weights, shape (C)")
+
+
+def _add_format(add: Any) -> None:
+    add("--format", choices=("table", "json", "csv"), help="of the figures on stdout (table)")
+    add("-q", "--no-progress", dest="progress", action="store_false", help="no progress bar on the terminal")
 
 
 def _count(text: str) -> int:
@@ -218,11 +238,18 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _part(text: str) -> float:
+def _limit(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
+        value = math.nan
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f"expected a number, but got {text!r}")
+    return value
+
+
+def _part(text: str) -> float:
+    value = _limit(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, but got {text!r}")
     return value

@@ -1,153 +1,112 @@
-""".npy files read by chunks in constant memory, and files that are written whole or not at all. No scoring.
+"""Files as bytes: regular files that are read in bounded pieces and watched for change; files written whole or not at all.
 
-Reading is by read calls into one buffer and not by a memory map: a file that shrinks under a map kills the process with
-SIGBUS, here it is an error. Headers go through ``numpy.lib.format``; nothing is ever unpickled. Called by ``run.py`` and
-``cli.py``.
+Reading is by read calls and not by a memory map: a file that shrinks under a map kills the process with SIGBUS, here it
+is an error. No formats (``formats/``), no scoring. Called by ``formats/``, ``losses.py``, ``checkpoint.py``, ``cli.py``.
 """
 
 from __future__ import annotations
 
-import math
+import errno
+import hashlib
+import io
 import os
 import secrets
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-from numpy.lib import format as npy_format
-from numpy.typing import NDArray
+from crossent.scoring.errors import DataError
 
-HEADER_READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-
-
-class DataError(ValueError):
-    """A file whose content cannot be scored, in one line: the file, what it has and what was expected."""
+MOST_AT_ONCE = 4 << 20  # bytes that `read` gives: of a header or a directory, whose size the file itself says
+ENDS = 1 << 16  # bytes at each end that identify a file: headers and directories are there
 
 
-class NpyReader:
-    """A .npy file of numbers, checked when it is opened and read in order of its first axis; a context manager.
+class InputFile(io.FileIO):
+    """A regular file to read from. `read` refuses more than MOST_AT_ONCE; what is larger goes through `readinto`."""
 
-    `kinds` says which dtypes are expected: names ("float32"), or "integer" for all of those.
-    """
-
-    def __init__(self, path: str, kinds: tuple[str, ...]) -> None:
-        self.path = path
+    def __init__(self, path: str) -> None:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before open: opening a pipe would wait for its other end
             raise DataError(f"{path}: not a regular file")
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, closed by __exit__
-        try:
-            self._opened = os.fstat(self._file.fileno())
-            self.shape, self.dtype = self._read_header(kinds)
-            self._check_size()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> NpyReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        super().__init__(path)
+        self.path = path
+        self._opened = os.fstat(self.fileno())
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one entry along the first axis."""
-        return math.prod(self.shape[1:]) * self.dtype.itemsize
+    def size(self) -> int:
+        """Bytes in the file when it was opened."""
+        return self._opened.st_size
 
-    def read(self) -> NDArray[Any]:
-        """The whole array."""
-        array = np.empty(self.shape, self.dtype)
-        self._fill(array)
-        return array
-
-    def chunks(self, rows: int) -> Iterator[NDArray[Any]]:
-        """The array, `rows` entries of its first axis at a time; one empty chunk where it has none.
-
-        The chunks share one buffer: each ends the one before.
-        """
-        buffer = np.empty((min(rows, self.shape[0]), *self.shape[1:]), self.dtype)
-        for start in range(0, max(1, self.shape[0]), rows):
-            chunk = buffer[: self.shape[0] - start]
-            self._fill(chunk)
-            yield chunk
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = max(0, self.size - self.tell())
+        if size > MOST_AT_ONCE:
+            raise DataError(f"{self.path}: expected a header of at most {MOST_AT_ONCE} bytes, but got {size}")
+        return super().read(size) or b""
 
     def check_unchanged(self) -> None:
         """Raise if the file was written to since it was opened."""
-        now = os.fstat(self._file.fileno())
+        now = os.fstat(self.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
             raise DataError(f"{self.path}: changed while it was read")
 
-    def _read_header(self, kinds: tuple[str, ...]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        try:
-            with warnings.catch_warnings(), _errors_of(self.path):
-                warnings.simplefilter("ignore")
-                version = npy_format.read_magic(self._file)
-                shape, fortran_order, dtype = HEADER_READERS[version](self._file)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # NumPy's parser of headers raises many kinds for garbage
-            reason = str(error).strip().split("\n")[0]
-            raise DataError(f"{self.path}: not a .npy file: {reason}") from None
-        if any(type(length) is not int or length < 0 for length in shape):
-            raise DataError(f"{self.path}: not a .npy file: its header has the shape {shape}")
-        if not any(dtype.kind in "iu" if kind == "integer" else dtype.name == kind for kind in kinds):
-            raise DataError(f"{self.path}: expected {' or '.join(kinds)}, but got dtype {dtype}")
-        if fortran_order and len(shape) > 1:
-            raise DataError(f"{self.path}: in Fortran order; save it with np.save(path, np.ascontiguousarray(array))")
-        return shape, dtype
-
-    def _check_size(self) -> None:
-        expected = math.prod(self.shape) * self.dtype.itemsize
-        got = self._opened.st_size - self._file.tell()
-        if got != expected:
-            fault = "truncated" if got < expected else "longer than its header says"
-            data = f"expected {expected} bytes for shape {self.shape} of {self.dtype}"
-            raise DataError(f"{self.path}: {fault}: {data}, but got {got}")
-
-    def _fill(self, chunk: NDArray[Any]) -> None:
-        if not chunk.size:
-            return
-        view = chunk.reshape(-1).view(np.uint8).data
-        while view:
-            with _errors_of(self.path):
-                count = self._file.readinto(view)
-            if not count:
-                raise DataError(f"{self.path}: truncated while it was read")
-            view = view[count:]
+    def identity(self) -> str:
+        """What another file, or this one after a change, hardly shares: size, time of the last change, a hash of both ends."""
+        with open(self.path, "rb") as file:
+            digest = hashlib.sha256(file.read(ENDS))
+            file.seek(max(0, self.size - ENDS))
+            digest.update(file.read(ENDS))
+        return f"{self.size} bytes, changed at {self._opened.st_mtime_ns} ns, sha256 of its ends {digest.hexdigest()[:16]}"
 
 
 @contextmanager
-def atomic_file(path: str) -> Iterator[BinaryIO]:
+def atomic_file(path: str, temporary: str | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, and leaves nothing behind when not.
 
-    The data is on the disk before the name changes: after a crash too, `path` is the old file or the whole new one.
+    The data is on the disk before the name changes: after a crash too, `path` is the old file or the whole new one. What a
+    kill leaves is `temporary`, whose name is random where it is not given.
     """
     path = os.path.realpath(path)
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise OSError(f"{path}: not a regular file")
-    temporary = os.path.join(os.path.dirname(path), f".crossent-{secrets.token_hex(8)}.tmp")
+    temporary = temporary or temporary_name(path)
     try:
-        with _errors_of(path, temporary):
-            with open(temporary, "xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+        with errors_of(path), open(temporary, "wb") as file:
+            yield file
+            replace(file, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def errors_of(path: str) -> Iterator[None]:
+    """Gives OSErrors of the block the name that the user knows, in place of none or that of a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
+
+
+def temporary_name(path: str) -> str:
+    """A name in the folder of `path`, so that a rename to it is atomic; `path` must be free or a regular file."""
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return os.path.join(os.path.dirname(path), f".crossent-{secrets.token_hex(8)}.tmp")
+
+
+def replace(file: BinaryIO, path: str) -> None:
+    """Let an open file, in the same folder, take the place of `path`, once its data is on the disk."""
+    sync(file)
+    os.replace(file.name, path)
     with suppress(OSError):  # not every system can; the file is whole in any case
         _sync_folder(os.path.dirname(path))
 
 
-def write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Begin a .npy file whose data will follow."""
-    header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    npy_format.write_array_header_1_0(file, header)
+def sync(file: BinaryIO) -> None:
+    """Have all that was written to a file on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: str) -> None:
@@ -156,14 +115,3 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _errors_of(path: str, temporary: str | None = None) -> Iterator[None]:
-    """Gives OSErrors that name no file, or the temporary one, the name that the user knows."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename in (None, temporary):
-            error.filename, error.filename2 = path, None
-        raise

@@ -6,7 +6,6 @@ Called by ``cli.py``, which checks that matplotlib is there. matplotlib's Figure
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -18,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from crossent.scoring.report import nats, percent, worst_classes
+from crossent.scoring.report import named, nats, percent, worst_classes
 from crossent.scoring.result import Score
 from crossent.scoring.run import Run
 
@@ -51,8 +50,8 @@ def save_plot(run: Run, file: BinaryIO, image_format: str) -> None:
 def draw(run: Run) -> Figure:
     """The report as a matplotlib Figure."""
     figure = Figure(figsize=(12, 8.5), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
-    names = " against ".join(_shortened(os.path.basename(path)) for path in (run.logits, run.targets))
-    figure.suptitle(names, x=0.015, ha="left", size=14, weight="bold", parse_math=False)
+    title = " against ".join(_shortened(named(names)) for names in (run.job.logits, run.job.targets))
+    figure.suptitle(title, x=0.015, ha="left", size=14, weight="bold", parse_math=False)
     body: Any = figure.subfigures()
     body.suptitle(_summary(run), x=0.015, ha="left", size=11)
     left, right = body.subfigures(1, 2, width_ratios=(1.3, 1), wspace=0.03)
@@ -69,8 +68,8 @@ def _summary(run: Run) -> str:
     """What was scored, how, and what came out, in a line."""
     score = run.score
     ignored = f" ({score.ignored:,} more ignored)" if score.ignored else ""
-    weighted = ", class weights" if run.weight else ""
-    smoothed = f", label smoothing {run.label_smoothing:g}" if run.label_smoothing else ""
+    weighted = ", class weights" if run.job.weight else ""
+    smoothed = f", label smoothing {run.job.label_smoothing:g}" if run.job.label_smoothing else ""
     return (
         f"{score.rows:,} rows{ignored}, {score.classes:,} classes{weighted}{smoothed}: mean loss {nats(score, 4)}, "
         f"perplexity {score.perplexity:,.4g}, accuracy {percent(score.accuracy)}"

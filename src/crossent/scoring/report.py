@@ -1,44 +1,32 @@
-"""A Run as text: a table for people, JSON for machines. Called by ``cli.py`` and ``plots.py``.
+"""A Run in words for people: its figures, its worst classes. ``tables.py`` prints them, ``record.py`` is for machines.
 
-Both tables, rich's and the plain one for those without rich, print what ``figures`` and ``worst_classes`` say.
+Called by ``cli.py`` and ``plots.py``.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import numpy as np
 
-from crossent import __version__
 from crossent.scoring.result import Score
 from crossent.scoring.run import Run
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from crossent.scoring.sources import STDIN
+from crossent.scoring.tables import Block, print_blocks
 
 WORST_HEADING = ("worst classes", "mean loss", "accuracy", "rows")
-Block = Sequence[tuple[str, ...]]  # lines of a table; with more than two columns the first line is a heading
 
 
 def print_table(run: Run, most: int, file: TextIO) -> None:
     """Print the report for people, with the `most` worst classes."""
-    blocks: list[Block] = [[(f"{os.path.basename(run.logits)} against {os.path.basename(run.targets)}",)], figures(run)]
+    blocks: list[Block] = [[(f"{named(run.job.logits)} against {named(run.job.targets)}",)], figures(run)]
     if worst := worst_classes(run, most):
         blocks.append([WORST_HEADING, *worst])
-    try:
-        from rich.console import Console
-    except ImportError:
-        file.write("\n".join(_plain(block) for block in blocks))
-        return
-    console = Console(file=file, markup=False, highlight=False)
-    for number, block in enumerate(blocks):
-        if number:
-            console.print()
-        console.print(_rich(block))
+    print_blocks(blocks, file)
+    file.write(f"\nsignature: {run.signature}\n")  # apart: a table would cut it to the width of the terminal
 
 
 def figures(run: Run) -> list[tuple[str, str]]:
@@ -47,6 +35,7 @@ def figures(run: Run) -> list[tuple[str, str]]:
     return [
         ("rows", f"{score.rows:,}" + (f" ({score.ignored:,} ignored)" if score.ignored else "")),
         ("classes", f"{score.classes:,}"),
+        *([("summed loss", f"{score.sum_loss:,.6g} nats")] if run.job.reduction == "sum" else []),
         ("mean loss", nats(score, 6)),
         ("perplexity", f"{score.perplexity:,.6g}"),
         ("accuracy", percent(score.accuracy)),
@@ -66,25 +55,6 @@ def worst_classes(run: Run, most: int) -> list[tuple[str, ...]]:
     ]
 
 
-def json_text(run: Run) -> str:
-    """The report for machines: one JSON object, a line for each of its members."""
-    members = {
-        "crossent": __version__,
-        "logits": run.logits,
-        "targets": run.targets,
-        "shape": run.shape,
-        "dtype": run.dtype,
-        "weight": run.weight,
-        "ignore_index": run.ignore_index,
-        "label_smoothing": run.label_smoothing,
-        **run.score.to_dict(),
-        "seconds": run.seconds,
-        "rows_per_second": rate(run),
-    }
-    lines = (f"  {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in members.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
 def rate(run: Run) -> float:
     """Rows per second."""
     return (run.score.rows + run.score.ignored) / max(run.seconds, 1e-9)
@@ -92,8 +62,12 @@ def rate(run: Run) -> float:
 
 def nats(score: Score, digits: int) -> str:
     """The mean loss and, where there is one, its standard error."""
-    error = "" if math.isnan(score.standard_error) else f" ± {score.standard_error:#.2g}".rstrip(".")
-    return f"{score.mean_loss:.{digits}g}{error} nats"
+    return f"{score.mean_loss:.{digits}g}{plus_minus(score.standard_error)} nats"
+
+
+def plus_minus(standard_error: float) -> str:
+    """What follows a figure that has a standard error."""
+    return "" if math.isnan(standard_error) else f" ± {standard_error:#.2g}".rstrip(".")
 
 
 def percent(part: float) -> str:
@@ -109,29 +83,7 @@ def quantity(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _is_columns(block: Block) -> bool:
-    """Whether a block is columns of numbers under a heading, which are set to the right."""
-    return len(block[0]) > 2
-
-
-def _plain(block: Block) -> str:
-    widths = [max(map(len, column)) for column in zip(*block, strict=True)]
-    lines = []
-    for first, *others in block:
-        cells = [first.ljust(widths[0])]
-        for text, width in zip(others, widths[1:], strict=True):
-            cells.append(text.rjust(width) if _is_columns(block) else text)
-        lines.append("   ".join(cells).rstrip() + "\n")
-    return "".join(lines)
-
-
-def _rich(block: Block) -> Table:
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 3, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
-    for _ in block[0][1:]:
-        grid.add_column(justify="right" if _is_columns(block) else "left", no_wrap=True)
-    for number, row in enumerate(block):
-        grid.add_row(*row, style="dim" if _is_columns(block) and number == 0 else "")
-    return grid
+def named(names: Sequence[str]) -> str:
+    """What a source is called in a title."""
+    first = "standard input" if names[0] == STDIN else os.path.basename(names[0])
+    return first + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_CONFUSED = 20  # pairs in ``to_dict``
+COUNTS = ("rows", "ignored")
+FIGURES = (
+    "temperature", "mean_loss", "sum_loss", "standard_error", "perplexity", "bits", "bits_per_byte", "entropy", "accuracy",
+    "top_accuracy", "brier", "ece",
+)  # fmt: skip
+GROUPS = {  # of arrays of one length, edges apart: their names in JSON, and here
+    "per_class": {"rows": "class_rows", "mean_loss": "class_loss", "accuracy": "class_accuracy"},
+    "loss_histogram": {"edges": "loss_edges", "rows": "loss_rows"},
+    "reliability": {
+        "edges": "bin_edges",
+        "rows": "bin_rows",
+        "confidence": "bin_confidence",
+        "accuracy": "bin_accuracy",
+    },
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,30 +117,33 @@ class Score:
 
         Of the confusions the first 20.
         """
-        per_class = {"rows": self.class_rows, "mean_loss": self.class_loss, "accuracy": self.class_accuracy}
-        reliability = {
-            "edges": self.bin_edges,
-            "rows": self.bin_rows,
-            "confidence": self.bin_confidence,
-            "accuracy": self.bin_accuracy,
-        }
-        names = (
-            "rows", "ignored", "classes", "temperature", "mean_loss", "sum_loss", "standard_error", "perplexity", "bits",
-            "bits_per_byte", "entropy", "accuracy", "top_accuracy", "brier", "ece",
-        )  # fmt: skip
-        return {name: _plain(getattr(self, name)) for name in names} | {
-            "per_class": _plain(per_class),
-            "loss_histogram": _plain({"edges": self.loss_edges, "rows": self.loss_rows}),
-            "reliability": _plain(reliability),
-            "confusions": None if self.confusions is None else _plain(self.confusions[:MOST_CONFUSED]),
-        }
+        groups = {group: {key: plain(getattr(self, name)) for key, name in names.items()} for group, names in GROUPS.items()}
+        confusions = None if self.confusions is None else self.confusions[:MOST_CONFUSED]
+        scalars = {name: plain(getattr(self, name)) for name in (*COUNTS, "classes", *FIGURES)}
+        return scalars | groups | {"confusions": plain(confusions)}
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Any]) -> Score:
+        """The Score that ``to_dict`` was asked of, with nan for None, and as many confusions as there are."""
+        values: dict[str, Any] = {name: int(figures[name]) for name in COUNTS}
+        for name in FIGURES:
+            array = np.array(figures[name], np.float64)
+            values[name] = array if array.ndim else array.item()
+        for group, names in GROUPS.items():
+            arrays = {key: np.array(figures[group][key], np.int64 if key == "rows" else np.float64) for key in names}
+            lengths = {key: len(array) for key, array in arrays.items()}
+            if len({length - (key == "edges") for key, length in lengths.items()}) != 1:
+                raise ValueError(f"expected lists of one length in {group}, but got {lengths}")
+            values |= {name: arrays[key] for key, name in names.items()}
+        confusions = figures["confusions"]
+        values["confusions"] = None if confusions is None else np.array(confusions, np.int64).reshape(-1, 3)
+        return cls(**values)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+def plain(value: Any) -> Any:
+    """A number or an array for JSON."""
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,114 +1,207 @@
-"""``crossent score`` without its command line: two files through a Scorer, losses into a third. Called by ``cli.py``."""
+"""``crossent score`` without its command line: sources through a Scorer, losses into a file. Called by ``cli.py``."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crossent import __version__, _runtime
 from crossent._arguments import real_of
-from crossent.scoring.files import DataError, NpyReader, atomic_file, write_npy_header
+from crossent.scoring.checkpoint import Checkpoint, Saved
+from crossent.scoring.errors import DataError, UsageError
+from crossent.scoring.losses import LossFile, csv_text
 from crossent.scoring.result import Score
 from crossent.scoring.scorer import Scorer, first_row_of
+from crossent.scoring.sources import Chunk, Source, chunks
 
-FLOATS = ("float16", "float32", "float64")
-MAX_MEMORY = 16 << 20  # bytes of logits read at a time
+CHUNK = 4 << 20  # bytes read at a time: fewer are still in a core's cache when they are scored, more cost less per call
+MAX_MEMORY = 256 << 20  # bytes of the largest row, the least that can be read at a time
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be computed of which data; logits and targets are named as ``sources.py`` has it."""
+
+    logits: Sequence[str]
+    targets: Sequence[str]
+    weight: str | None = None
+    dim: int = 1
+    as_bfloat16: bool = False
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    reduction: str = "mean"
 
 
 @dataclass(frozen=True)
 class Run:
     """A Score and what it came from."""
 
+    job: Job
     score: Score
-    logits: str
-    targets: str
     shape: tuple[int, ...]
     dtype: str
-    weight: str | None
-    ignore_index: int
-    label_smoothing: float
+    signature: str
     seconds: float
+
+    @property
+    def loss(self) -> float:
+        """What the reduction asks for: the sum, or the mean."""
+        return self.score.sum_loss if self.job.reduction == "sum" else self.score.mean_loss
 
 
 def score_files(
-    logits_path: str,
-    targets_path: str,
+    job: Job,
     *,
-    weight_path: str | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
     output: str | None = None,
+    losses_to: TextIO | None = None,
+    resume: bool = False,
     chunk_rows: int | None = None,
     max_memory: int = MAX_MEMORY,
     progress: Callable[[int, int], None] = lambda done, rows: None,
 ) -> Run:
-    """Score a .npy file of logits against one of class indices, a chunk of rows at a time.
+    """Score logits against class indices, a chunk of rows at a time.
 
-    `output` becomes a .npy file of the targets' shape with each row's loss, in the logits' dtype, float32 for
-    float16. `progress` is called
-    after each chunk with the rows that are done and those there are. Raises DataError and OSError, and leaves `output`
-    as it was then.
+    `output` becomes a file with each row's loss, in the logits' dtype, float32 for those of 16 bits; `losses_to` gets them as
+    text. With `resume` the run goes on from where a killed one came to. `progress` is called after each chunk with the
+    rows that are done and those there are. Raises DataError, UsageError and OSError, and leaves `output` as it was then.
     """
-    began = time.perf_counter()
     with ExitStack() as stack:
-        logits = stack.enter_context(NpyReader(logits_path, FLOATS))
-        targets = stack.enter_context(NpyReader(targets_path, ("integer",)))
-        _check_shapes(logits, targets)
-        weight = _read_weight(weight_path, logits.shape[1]) if weight_path else None
-        scorer = Scorer(weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
-        losses_file = stack.enter_context(atomic_file(output)) if output else None
-        if losses_file:
-            write_npy_header(losses_file, targets.shape, real_of(logits.dtype.newbyteorder("=")))
-        chunk = chunk_rows or max(1, max_memory // max(1, logits.row_bytes + targets.row_bytes))
-        done = 0
-        for x, t in zip(logits.chunks(chunk), targets.chunks(chunk), strict=True):
-            losses = _score_chunk(scorer, logits.path, x, targets.path, t, first_row=done)
-            if losses_file:
-                losses_file.write(losses.data)
-            done += len(x)
-            progress(done, logits.shape[0])
-        logits.check_unchanged()
-        targets.check_unchanged()
-    return Run(
-        scorer.result(), logits_path, targets_path, logits.shape, logits.dtype.name, weight_path, ignore_index,
-        label_smoothing, time.perf_counter() - began,
-    )  # fmt: skip
+        work = _Work(job, stack)
+        most = work.rows_at_a_time(max_memory)
+        if output or losses_to:
+            work.keep_losses(output, resume, stack)
+        seconds = work.score(chunk_rows or most, progress)
+        run = Run(job, work.scorer.result(), work.logits.shape, work.logits.dtype.name, work.signature, seconds)
+        work.publish(losses_to)
+        return run
 
 
-def _check_shapes(logits: NpyReader, targets: NpyReader) -> None:
-    if len(logits.shape) < 2:
-        raise DataError(f"{logits.path}: expected shape (N, C) or (N, C, d1, ..., dK), but got {logits.shape}")
-    expected = logits.shape[:1] + logits.shape[2:]
+class _Work:
+    """A run: its sources, and the Scorer, the losses and the checkpoint, which stay in step."""
+
+    def __init__(self, job: Job, stack: ExitStack) -> None:
+        self.logits = stack.enter_context(Source(job.logits, as_bfloat16=job.as_bfloat16))
+        self.targets = stack.enter_context(Source(job.targets, integers=True))
+        axis = _class_axis(job.dim, self.logits, self.targets)
+        weight = read_weight(job.weight, self.logits.shape[axis]) if job.weight else None
+        self.scorer = Scorer(weight=weight, ignore_index=job.ignore_index, label_smoothing=job.label_smoothing, dim=axis)
+        self.signature = _signature(job, axis, weight, self.logits)
+        self.rows, self.seconds = 0, 0.0  # that are done, and that they took before this process
+        self.losses: LossFile | None = None
+        self.checkpoint: Checkpoint | None = None
+
+    def keep_losses(self, output: str | None, resume: bool, stack: ExitStack) -> None:
+        """Have the losses written; with `resume`, begin where a killed run came to."""
+        saved = None
+        if output and resume:
+            run = [*self.signature.split("|"), *self.logits.identities, *self.targets.identities]
+            self.checkpoint = Checkpoint(output, run)
+            saved = self.checkpoint.load()
+            stack.enter_context(self.checkpoint)
+        dtype = real_of(self.logits.dtype.newbyteorder("="))
+        self.losses = stack.enter_context(LossFile(output, self.targets.shape, dtype, resume=resume))
+        if self.losses.start(saved.rows if saved else 0) and saved:
+            self.rows, self.seconds = saved.rows, saved.seconds
+            self.scorer.merge(saved.state)
+            self.logits.skip(self.rows)
+            self.targets.skip(self.rows)
+
+    def rows_at_a_time(self, max_memory: int) -> int:
+        """As many as a chunk holds."""
+        row = max(1, self.logits.row_bytes + self.targets.row_bytes)
+        if row > max_memory:
+            raise DataError(f"{self.logits.name}: a row takes {row:,} bytes, more than --max-memory, which is {max_memory:,}")
+        return max(1, min(CHUNK, max_memory) // row)
+
+    def score(self, most: int, progress: Callable[[int, int], None]) -> float:
+        """Score all rows that are not done, and return the seconds that all took."""
+        began = time.perf_counter() - self.seconds
+        for x, t in chunks(self.logits, self.targets, most=most) if math.prod(self.targets.shape) else ():
+            losses = _score_chunk(self.scorer, x, t)
+            self.rows += len(losses)
+            if self.losses:
+                self.losses.append(losses)
+                if self.checkpoint and self.checkpoint.due():
+                    self.losses.sync()
+                    self.checkpoint.save(Saved(self.rows, time.perf_counter() - began, self.scorer.state()))
+            progress(self.rows, self.logits.shape[0])
+        self.logits.finish()
+        self.targets.finish()
+        return time.perf_counter() - began
+
+    def publish(self, losses_to: TextIO | None) -> None:
+        """All went well: let the losses be seen."""
+        if not self.losses:
+            return
+        self.losses.publish()
+        if losses_to:
+            losses_to.writelines(csv_text(self.losses.tables()))
+
+
+def _class_axis(dim: int, logits: Source, targets: Source) -> int:
+    """The class axis, from 1; checks that logits and targets fit together."""
+    shape = logits.shape
+    if len(shape) < 2:
+        raise DataError(f"{logits.name}: expected shape (N, C) or (N, C, d1, ..., dK), but got {shape}")
+    if not -len(shape) < dim < len(shape) or dim == 0:
+        axes = f"1 to {len(shape) - 1} or {1 - len(shape)} to -1"
+        raise UsageError(f"--dim: expected {axes} for logits of shape {shape}, read along axis 0, but got {dim}")
+    axis = dim % len(shape)
+    expected = shape[:axis] + shape[axis + 1 :]
     if targets.shape != expected:
-        whose = f"for logits of shape {logits.shape}"
-        raise DataError(f"{targets.path}: expected shape {expected} {whose}, but got {targets.shape}")
+        raise DataError(f"{targets.name}: expected shape {expected} for logits of shape {shape}, but got {targets.shape}")
+    if shape[axis] == 0:
+        raise DataError(f"{logits.name}: expected one class or more, but got shape {shape}")
+    return axis
 
 
-def _read_weight(path: str, classes: int) -> NDArray[Any]:
-    with NpyReader(path, FLOATS) as reader:
-        if reader.shape != (classes,):
-            raise DataError(f"{path}: expected shape ({classes},), a weight for each class, but got {reader.shape}")
-        weight = reader.read()
+def read_weight(name: str, classes: int | None = None) -> NDArray[Any]:
+    """A weight for each class; the number of classes may be that of the file."""
+    with Source([name]) as source:
+        if len(source.shape) != 1 or classes not in (None, source.shape[0]):
+            expected = "(C,)" if classes is None else f"({classes},)"
+            raise DataError(f"{source.name}: expected shape {expected}, a weight for each class, but got {source.shape}")
+        weight = source.read(source.shape[0]).rows
+        source.finish()
     finite = np.isfinite(weight)
     if not finite.all():
-        raise DataError(f"{path}: expected finite weights, but got {weight[finite.argmin()]} for class {finite.argmin()}")
+        wrong = finite.argmin()
+        raise DataError(f"{source.name}: expected finite weights, but got {weight[wrong]} for class {wrong}")
     return weight
 
 
-def _score_chunk(
-    scorer: Scorer, logits_path: str, x: NDArray[Any], targets_path: str, t: NDArray[Any], *, first_row: int
-) -> NDArray[Any]:
+def _signature(job: Job, axis: int, weight: NDArray[Any] | None, logits: Source) -> str:
+    """All that the figures depend on but the data itself, in a line."""
+    fields = {
+        "loss": "cross_entropy",
+        "reduction": job.reduction,
+        "dim": axis,
+        "ignore_index": job.ignore_index,
+        "label_smoothing": job.label_smoothing,
+        "weight": "none" if weight is None else hashlib.sha256(weight.astype(np.float64).tobytes()).hexdigest()[:12],
+        "dtype": logits.dtype.name,
+        "shape": "x".join(map(str, logits.shape)),
+        "isa": _runtime.config()["instruction set"],
+        "crossent": __version__,
+    }
+    return "|".join(f"{name}:{value}" for name, value in fields.items())
+
+
+def _score_chunk(scorer: Scorer, x: Chunk, t: Chunk) -> NDArray[Any]:
     try:
-        losses = scorer.update(x, t, first_row=first_row)
+        losses = scorer.update(x.rows, t.rows, first_row=t.first)
     except IndexError as error:
-        raise DataError(f"{targets_path}: {error}") from None
+        raise DataError(f"{t.name}: {error}") from None
     lost = np.isnan(losses)
     if lost.any():
-        row = first_row_of(lost, first_row)[1]
-        raise DataError(f"{logits_path}: the loss of {row} is nan: its logits hold nan or inf, or are all -inf")
+        row = first_row_of(lost, x.first)[1]
+        raise DataError(f"{x.name}: the loss of {row} is nan: its logits hold nan or inf, or are all -inf")
     return losses
