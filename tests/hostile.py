@@ -1,4 +1,4 @@
-"""Damaged and lying files, and the process that scores each of them under limits of memory and time.
+"""Damaged and lying files, and the process that scores each of them under limits of memory and CPU time.
 
 ``corpus(format)`` makes them; ``python hostile.py FORMAT`` runs them and prints what came out, as JSON, for
 test_cli_hostile.py: in one process, so that thousands are quick, and in another than the tests, which a crash would end.
@@ -227,10 +227,10 @@ def main(name, flips):
         Path(f"x.{name}").write_bytes(content)
         out, err = io.StringIO(), io.StringIO()
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-        began = time.perf_counter()
+        began = time.process_time()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = cli.main(["score", f"x.{name}", "labels.npy", "--output", "losses.npy", "--threads", "1"])
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         left = sorted(set(os.listdir()) - {f"x.{name}", "labels.npy"})
         losses = np.load("losses.npy").tolist() if left == ["losses.npy"] else None

@@ -14,7 +14,7 @@ import crossent.nn.functional as F
 import hostile
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc")
-SECONDS = 2.0  # for a file; the slowest take 0.3 s on an idle machine
+SECONDS = 2.0  # of the CPU, for a file, whatever else the machine does; the slowest take 0.3 s
 
 
 @pytest.fixture
