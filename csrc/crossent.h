@@ -144,7 +144,7 @@ struct crossent_pointwise_job {
 struct crossent_margin_job {
     size_t rows, classes;
     struct crossent_view input; /* (rows, classes) */
-    const int64_t *target;      /* (rows), or (rows, classes) if there are several in a row; in bounds */
+    const int64_t *target;      /* (rows), or (rows, classes) if there are several in a row; one out of bounds ends them */
     const void *weight;         /* (classes) reals, or NULL */
     const void *grad_output;    /* (rows) reals, or NULL */
     int several;

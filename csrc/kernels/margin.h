@@ -20,24 +20,32 @@ SIMD double hinge_terms(const real *x, const real *others, real *slopes, size_t 
     return wide_sum(sum);
 }
 
-/* A row's targets: others[c] is 0 where c is one, else 1; returns how many there are. */
-SIMD size_t mark_targets(const struct crossent_margin_job *job, size_t row, const int64_t **targets, real *others) {
-    const size_t classes = job->classes;
-    *targets = job->target + row * (job->several ? classes : 1);
+/* A row's targets, each read once, because another thread may be writing them: others[c] is 0 where c is one, else 1; returns
+   how many there are. One that is out of bounds by now ends them, as -1 does. */
+SIMD size_t read_targets(const struct crossent_margin_job *job, size_t row, size_t *targets, real *others) {
+    const size_t classes = job->classes, most = job->several ? classes : 1;
     for (size_t c = 0; c < classes; c++) others[c] = 1;
     size_t count = 0;
-    for (; count < (job->several ? classes : 1) && (*targets)[count] >= 0; count++) others[(*targets)[count]] = 0;
+    for (; count < most; count++) {
+        const int64_t t = *(const volatile int64_t *)(job->target + row * most + count);
+        if ((uint64_t)t >= (uint64_t)classes) break;
+        targets[count] = (size_t)t;
+        others[t] = 0;
+    }
     return count;
 }
 
-SIMD size_t margin_scratch_size(const struct crossent_margin_job *job) { return 4 * job->classes * sizeof(real); }
+SIMD size_t margin_scratch_size(const struct crossent_margin_job *job) {
+    return job->classes * (4 * sizeof(real) + sizeof(size_t));
+}
 
-SIMD double margin_row(const struct crossent_margin_job *job, size_t row, real *scratch) {
+SIMD double margin_row(const struct crossent_margin_job *job, size_t row, void *scratch) {
     const size_t classes = job->classes;
-    real *const others = scratch + classes, *const slopes = scratch + 2 * classes, *const results = scratch + 3 * classes;
-    const real *const x = fetch(&job->input, row * classes, classes, scratch), *const weight = job->weight;
-    const int64_t *targets;
-    const size_t count = mark_targets(job, row, &targets, others);
+    real *const copy = scratch, *const others = copy + classes, *const slopes = copy + 2 * classes;
+    real *const results = copy + 3 * classes;
+    size_t *const targets = (size_t *)(void *)(copy + 4 * classes);
+    const real *const x = fetch(&job->input, row * classes, classes, copy), *const weight = job->weight;
+    const size_t count = read_targets(job, row, targets, others);
     memset(slopes, 0, classes * sizeof(real));
     double value = 0;
     for (size_t i = 0; i < count; i++) {
@@ -45,7 +53,7 @@ SIMD double margin_row(const struct crossent_margin_job *job, size_t row, real *
         value += hinge_terms(x, others, slopes, classes, job->margin, x[targets[i]], job->power, &total);
         slopes[targets[i]] -= (real)total;
     }
-    const double share = (weight ? (double)weight[targets[0]] : 1.0) / (double)classes;
+    const double share = (weight && count ? (double)weight[targets[0]] : 1.0) / (double)classes;
     const double flow = job->grad_output ? (double)((const real *)job->grad_output)[row] : 1.0;
     const real factor = (real)(share * job->grad_scale * flow);
     if (job->output.data) {
@@ -57,7 +65,7 @@ SIMD double margin_row(const struct crossent_margin_job *job, size_t row, real *
     return share * value;
 }
 
-SIMD double margin_rows(const struct crossent_margin_job *job, size_t first, size_t count, real *scratch) {
+SIMD double margin_rows(const struct crossent_margin_job *job, size_t first, size_t count, void *scratch) {
     struct double_sum sum = {0, 0};
     for (size_t row = first; row < first + count; row++) add_to(&sum, margin_row(job, row, scratch));
     return value_of(sum);
