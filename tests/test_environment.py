@@ -1,7 +1,6 @@
 """Environment variables, threads and instruction sets as settings, and what `import crossent` brings along."""
 
 import os
-import subprocess
 import sys
 from itertools import product
 
@@ -10,22 +9,7 @@ import pytest
 
 import crossent
 from crossent import _runtime
-
-
-def run(code, **variables):
-    """Run code in a fresh interpreter; a variable that is None is not set there."""
-    environment = {**os.environ, "OMP_NUM_THREADS": None, "CROSSENT_NUM_THREADS": None, "CROSSENT_ISA": None, **variables}
-    environment = {name: value for name, value in environment.items() if value is not None}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def printed(code, **variables):
-    done = run(code, **variables)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
+from interpreters import COMPUTE, printed, run
 
 THREADS = "import crossent; print(crossent.get_num_threads())"
 
@@ -69,15 +53,21 @@ def test_use_isa_restores_and_refuses():
     assert _runtime.config()["instruction set"] == before
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "abc", "1e3", "999999", "2.5", "٣", " "])
+INVALID = ["", "0", "-1", "abc", "1e3", "999999", "2.5", "٣", " ", "+2", "0x10", "1_0", ",3", "2 3", "1" * 5000, "\udcff", "\n"]
+
+
+@pytest.mark.parametrize("text", INVALID, ids=lambda text: ascii(text[:9]))
 def test_an_invalid_number_of_threads_warns_and_is_ignored(text):
     done = run(THREADS, CROSSENT_NUM_THREADS=text)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == printed(THREADS)
-    assert f"RuntimeWarning: CROSSENT_NUM_THREADS={text!r} is ignored" in done.stderr
+    shown = repr(text).replace("\udcff", r"\udcff")
+    assert done.stderr.count(f"RuntimeWarning: CROSSENT_NUM_THREADS={shown} is ignored") == 1
 
 
-@pytest.mark.parametrize(("text", "threads"), [("1", 1), ("3", 3), (" 2 ", 2), ("4,2", 4), ("1024", 1024)])
+@pytest.mark.parametrize(
+    ("text", "threads"), [("1", 1), ("3", 3), (" 2 ", 2), ("4,2", 4), ("3,", 3), ("1024", 1024), ("0" * 5000 + "7", 7)]
+)
 def test_the_number_of_threads_of_the_environment(text, threads):
     done = run(THREADS, CROSSENT_NUM_THREADS=text, OMP_NUM_THREADS="5")
     assert (done.stdout.strip(), done.stderr) == (str(threads), "")
@@ -89,11 +79,30 @@ def test_openmp_s_variable_comes_second_and_the_cpus_third():
     assert 1 <= int(printed(THREADS)) <= os.cpu_count()
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "abc", "1e3", "999999999999"])
+@pytest.mark.parametrize("text", INVALID, ids=lambda text: ascii(text[:9]))
 def test_an_invalid_variable_of_openmp_is_left_to_openmp(text):
     done = run(f"import crossent; {THREADS}", OMP_NUM_THREADS=text)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 1
+
+
+OPENMP = [
+    ("OMP_THREAD_LIMIT", "1"),
+    ("OMP_DYNAMIC", "true"),
+    ("OMP_MAX_ACTIVE_LEVELS", "0"),
+    ("OMP_STACKSIZE", "128k"),  # what a thread has with musl; a tile of lanes takes 75 kB
+    ("OMP_PROC_BIND", "true"),
+    ("OMP_PLACES", "garbage"),
+    ("OMP_SCHEDULE", "garbage"),
+    ("OMP_WAIT_POLICY", "active"),
+    ("GOMP_SPINCOUNT", "-1"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), OPENMP)
+def test_no_variable_of_openmp_changes_a_bit(name, text):
+    code = COMPUTE + "print(sha256(compute()))"
+    assert printed(code, **{name: text}) == printed(code)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
@@ -102,27 +111,44 @@ def test_affinity_limits_the_number_of_threads():
     assert printed(code) == "1"
 
 
+ROOT, OWN = "/sys/fs/cgroup", "/proc/self/cgroup"
+
+
 @pytest.mark.parametrize(
     ("files", "threads"),
     [
         ({}, 8),
-        ({"cpu.max": ""}, 8),
-        ({"cpu.max": "max 100000"}, 8),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "250000 100000"}, 3),
-        ({"cpu.max": "1600000 100000"}, 8),
-        ({"cpu.max": "garbage"}, 8),
-        ({"cpu.max": "100000 0"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({f"{ROOT}/cpu.max": ""}, 8),
+        ({f"{ROOT}/cpu.max": "max 100000"}, 8),
+        ({f"{ROOT}/cpu.max": "50000 100000"}, 1),
+        ({f"{ROOT}/cpu.max": "250000 100000\n"}, 3),
+        ({f"{ROOT}/cpu.max": "1600000 100000"}, 8),
+        ({f"{ROOT}/cpu.max": "garbage"}, 8),
+        ({f"{ROOT}/cpu.max": "200000"}, 8),
+        ({f"{ROOT}/cpu.max": "nan 100000"}, 8),
+        ({f"{ROOT}/cpu.max": "100000 0"}, 8),
+        ({f"{ROOT}/cpu.max": "\udcff"}, 8),
+        ({f"{ROOT}/cpu/cpu.cfs_quota_us": "200000\n", f"{ROOT}/cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({f"{ROOT}/cpu/cpu.cfs_quota_us": "200000"}, 8),
+        ({f"{ROOT}/cpu/cpu.cfs_quota_us": "-1", f"{ROOT}/cpu/cpu.cfs_period_us": "100000"}, 8),
+        # this process in a group of its own, below others
+        ({OWN: "0::/a/b\n", f"{ROOT}/a/b/cpu.max": "200000 100000"}, 2),
+        ({OWN: "0::/a/b\n", f"{ROOT}/a/b/cpu.max": "max 100000", f"{ROOT}/a/cpu.max": "300000 100000"}, 3),
+        ({OWN: "0::/a\n", f"{ROOT}/b/cpu.max": "100000 100000"}, 8),
+        ({OWN: "3:cpuset:/a\n1:cpu,cpuacct:/a\n0::/\n", f"{ROOT}/cpu/a/cpu.cfs_quota_us": "400000",
+          f"{ROOT}/cpu/a/cpu.cfs_period_us": "100000"}, 4),
+        # in a container that sees the host's path, but its own files
+        ({OWN: "0::/docker/1f\n", f"{ROOT}/cpu.max": "500000 100000"}, 5),
+        ({OWN: "garbage\n:\n", f"{ROOT}/cpu.max": "500000 100000"}, 5),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_the_quota_of_a_control_group_limits_the_number_of_threads(files, threads, monkeypatch, tmp_path):
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(_runtime, "Path", lambda root, name: tmp_path / name)
+        path = tmp_path / name[1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    monkeypatch.setattr(_runtime, "Path", lambda path: tmp_path / path[1:])
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert _runtime._usable_cpus() == threads
 

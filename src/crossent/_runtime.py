@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from crossent import _kernels
 
@@ -26,8 +26,9 @@ def _threads_from_environment(name: str) -> int | None:
     if text is None:
         return None
     first = text.split(",")[0].strip()
-    if first.isascii() and first.isdigit() and 1 <= int(first) <= _MAX_THREADS:
-        return int(first)
+    number = float(first) if first.isascii() and first.isdigit() else 0.0  # int() refuses more than 4300 digits
+    if 1 <= number <= _MAX_THREADS:
+        return int(number)
     if name.startswith("CROSSENT"):
         warnings.warn(
             f"{name}={text!r} is ignored: expected a whole number from 1 to {_MAX_THREADS}",
@@ -38,16 +39,37 @@ def _threads_from_environment(name: str) -> int | None:
 
 
 def _cgroup_quota() -> float:
-    """CPUs that the control group grants this process, infinite where it says nothing readable (cgroups v2, then v1)."""
-    for paths in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            words = " ".join(Path("/sys/fs/cgroup", path).read_text() for path in paths).split()
-            quota, period = float(words[0]), float(words[1])
-        except (OSError, ValueError, IndexError):
+    """CPUs that the control groups of this process grant it, infinite where they say nothing readable.
+
+    Each group is limited by those above it. A container may see its own group as the root, and that of the host as a path
+    that is not there.
+    """
+    quota = math.inf
+    for line in (_text_of("/proc/self/cgroup") or "0::/\n1:cpu:/").splitlines():
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if controllers and "cpu" not in controllers.split(","):
             continue
-        if quota > 0 and period > 0:
-            return quota / period
-    return float("inf")
+        root, files = ("cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us")) if controllers else ("", ("cpu.max",))  # v1, v2
+        for group in (PurePosixPath(path), *PurePosixPath(path).parents):
+            folder = f"/sys/fs/cgroup/{root}/{group}"
+            quota = min(quota, _quota_of(" ".join(_text_of(f"{folder}/{name}") for name in files)))
+    return quota
+
+
+def _quota_of(text: str) -> float:
+    """The quotient of "quota period", in microseconds; infinite for "max", -1 and whatever is no such pair."""
+    try:
+        quota, period = (float(word) for word in text.split())
+    except ValueError:
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, ValueError):
+        return ""
 
 
 def _usable_cpus() -> int:
