@@ -136,6 +136,13 @@ def test_a_wrong_call_is_refused_in_words(call, error, text):
         call()
 
 
+def test_no_warning_escapes_for_what_are_no_probabilities():
+    """pytest makes errors of them."""
+    assert entropy(np.array([1.7e308, 1e300])) == -np.inf
+    assert entropy(np.array([6e4, 6e4], np.float16)) == -np.inf
+    assert np.isnan(cross_entropy(np.array([np.inf, 1]), np.array([np.inf, 0])))
+
+
 def test_the_public_names():
     for name in ("entropy", "cross_entropy", "kl_divergence"):
         assert getattr(information, name).__doc__

@@ -259,3 +259,13 @@ def test_what_the_docstrings_promise(name, isa, rng):
     if exact_slope is not None:
         slope = exact_slope(*wide)
         assert_within(pullback(np.ones_like(value)), slope, of_slope * unit(slope, np.float32))
+
+
+def test_no_warning_of_numpy_escapes():
+    """pytest makes errors of them. Integers that float16 has not, sums of infinities, over the batch and of weights."""
+    x = np.ones(2, np.float16)
+    opposite = np.array([np.inf, -np.inf], np.float16)
+    assert np.isinf(nn.functional.mse_loss(x, np.full(2, 65535, np.uint16)))
+    assert np.isnan(nn.functional.l1_loss(x, x + 1, weight=opposite))
+    gradient = crossent.vjp(nn.functional.poisson_nll_loss, opposite[:, None], x[:1], argnums=1, reduction="none")[1]
+    assert np.isnan(gradient(np.ones((2, 1), np.float16)))

@@ -25,7 +25,7 @@ def operand(value: ArrayLike, function: str, name: str, like: FloatArray, kinds:
     """An array of a float dtype, or of integers (those of `kinds`), which become the dtype of `like`."""
     array = arguments.plain_array(value, function, name)
     if array.dtype.kind in kinds:
-        return array.astype(like.dtype.newbyteorder("="))
+        return arguments.dense(array, like.dtype.newbyteorder("="))
     return arguments.float_array(array, function, name)
 
 

@@ -38,9 +38,11 @@ def _log_base(base: float | None) -> float:
     return math.log(base)
 
 
-def _expected(p: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p * values, where 0 times anything but nan is 0"""
-    return np.multiply(p, values, out=np.zeros_like(p), where=(p != 0) | np.isnan(values))
+def _mean(p: NDArray[np.float64], values: NDArray[np.float64], axis: int, base: float | None, dtype: np.dtype[Any]) -> Any:
+    """sum p values along the axis, where 0 times anything but nan is 0, in units of the base, rounded once."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = np.multiply(p, values, out=np.zeros_like(p), where=(p != 0) | np.isnan(values))
+        return np.asarray(terms.sum(axis=axis) / _log_base(base) + 0.0).astype(dtype, copy=False)[()]
 
 
 def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -132,8 +134,8 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 def _cross_entropy(function: str, values: tuple[ArrayLike, ArrayLike], axis: int, base: float | None) -> Any:
     (p, q), axis, dtype = _distributions(function, axis, *values)
     with np.errstate(divide="ignore"):
-        terms = _expected(p, -np.log(q))
-    return _rounded(terms.sum(axis=axis) / _log_base(base) + 0.0, dtype)
+        surprise = -np.log(q)
+    return _mean(p, surprise, axis, base, dtype)
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -183,8 +185,4 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     (p, q), axis, dtype = _distributions("kl_divergence", axis, p, q)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(p == 0, 0.0, np.log(p) - np.log(q))
-    return _rounded(_expected(p, ratios).sum(axis=axis) / _log_base(base), dtype)
-
-
-def _rounded(result: NDArray[np.float64], dtype: np.dtype[Any]) -> Any:
-    return np.asarray(result).astype(dtype, copy=False)[()]
+    return _mean(p, ratios, axis, base, dtype)
