@@ -270,8 +270,10 @@ def image(input: ArrayLike, function: str) -> None:
 
 
 def one_hot_classes(tensor: ArrayLike, num_classes: int) -> tuple[NDArray[Any], int]:
-    """The class indices and their number of classes: num_classes, or one more than the largest index."""
-    indices = plain_array(tensor, "one_hot", "tensor")
+    """A copy of the class indices, to which no other thread writes, and their number of classes: num_classes, or one more than
+    the largest index.
+    """
+    indices = np.array(plain_array(tensor, "one_hot", "tensor"))
     if indices.dtype.kind not in "iu":
         raise TypeError(f"one_hot is only applicable to index tensor of an integer dtype, but got {indices.dtype}")
     classes = whole_number(num_classes, "num_classes")

@@ -185,5 +185,5 @@ def one_hot(tensor: ArrayLike, num_classes: int = -1) -> NDArray[np.int64]:
     """
     indices, classes = one_hot_classes(tensor, num_classes)
     result = np.zeros((*indices.shape, classes), np.int64)
-    np.put_along_axis(result, indices.astype(np.intp)[..., np.newaxis], 1, axis=-1)
+    np.put_along_axis(result, indices.astype(np.intp, copy=False)[..., np.newaxis], 1, axis=-1)
     return result
