@@ -12,7 +12,7 @@ HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
 MACHINES := aarch64 s390x arm nehalem windows
 
-.PHONY: help demo test long test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
+.PHONY: help demo test long fuzz test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
     lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
@@ -32,8 +32,14 @@ demo: $(VENV)/with-test  ## train on handwritten digits, write logits, score the
 test: $(VENV)/with-test  ## build, and run the whole test suite
 	$(BIN)/python -m pytest
 
-long: $(VENV)/with-test  ## the tests that take minutes: hundreds of kills, every bit of a file turned
-	$(BIN)/python -m pytest -m long
+long: $(VENV)/with-test  ## the tests that take hours: 100 runs, 200 forks, 2^31 elements, hundreds of kills, fuzz
+	$(BIN)/python -m pytest -m long -rP
+
+# Batch N is seed N: after a failure or a Ctrl-C, `make fuzz FROM=N` goes on with it.
+FROM ?= 1
+TO ?= 100
+fuzz: $(VENV)/with-test  ## 10^5 cases in batches FROM to TO, of 1000: arrays of any kind against their dense copies
+	$(BIN)/python -m pytest -m long -v $$(seq -f 'tests/test_fuzz.py::test_batch[%g]' $(FROM) $(TO))
 
 BUILD := build/c
 test-c: $(BUILD)/test_core  ## the C core alone: verbs of each instruction set, kernels against long double

@@ -15,6 +15,7 @@ import crossent
 import crossent.nn.functional as F
 import reference
 from crossent import _runtime
+from crossent._arguments import is_float
 from reference import Array, Exact, unit
 
 Options = Mapping[str, Any]
@@ -37,6 +38,10 @@ class Case(NamedTuple):
     def name(self) -> str:
         return self.function.__name__
 
+    def takes(self, shape: Shape) -> bool:
+        """Whether an input can have this shape."""
+        return len(shape) > 0
+
 
 class Call(NamedTuple):
     """A function with arguments for it."""
@@ -50,6 +55,11 @@ class Call(NamedTuple):
 
     def exact(self) -> Exact:
         return self.case.reference(*self.args, **self.kwargs)
+
+    @property
+    def argnums(self) -> tuple[int, ...]:
+        """The arguments that have a gradient: the input, and class probabilities."""
+        return tuple(number for number, arg in enumerate(self.args) if is_float(arg.dtype))
 
     def vjp(self, argnums: Any = 0) -> tuple[Any, Callable[..., Any]]:
         return crossent.vjp(self.case.function, *self.args, argnums=argnums, **self.kwargs)

@@ -56,6 +56,11 @@ class PointwiseCall(NamedTuple):
     def exact(self) -> PointwiseExact:
         return self.case.reference(*self.args, **self.kwargs)
 
+    @property
+    def argnums(self) -> tuple[int, ...]:
+        """The arguments that have a gradient here: a number given as variance has none."""
+        return tuple(n for n in range(len(self.case.differentiable)) if isinstance(self.args[n], np.ndarray))
+
 
 class PointwiseVariant(NamedTuple):
     """A function with one choice of options; str() says it in words."""

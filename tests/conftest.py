@@ -16,6 +16,13 @@ OPENMP_THREADS = _kernels.openmp_max_threads()
 TORCH = "2.13"  # the version whose behaviour is compared
 
 
+def quick_or_long(name, quick, long):
+    """Gives a test its parameter: a quick one in the suite, the whole one where long tests are asked for (make long)."""
+    return pytest.mark.parametrize(
+        name, [pytest.param(quick, id="quick"), pytest.param(long, id="long", marks=pytest.mark.long)]
+    )
+
+
 @pytest.fixture(params=_runtime.isa_names())
 def isa(request):
     """Every instruction set of this CPU in turn, in use."""
