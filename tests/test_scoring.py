@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import crossent
 import crossent.nn.functional as F
 from crossent.scoring import confusions
 from crossent.scoring import rows as rows_module
+from crossent.scoring import scorer as scorer_module
 from crossent.scoring.rows import RowScores
 from crossent.scoring.totals import LOSS_EDGES, Totals
 from score_reference import bits, sample, soft_sample
@@ -273,3 +275,27 @@ def test_indices_and_probabilities_do_not_mix():
     with pytest.raises(ValueError, match="expected class probabilities as targets, as before, but got class indices"):
         other.merge(scorer)
     assert scorer.result().rows == other.result().rows == 1
+
+
+def test_small_chunks_are_added_together_and_their_losses_are_the_callers(monkeypatch):
+    logits, targets = sample(200)
+    scorer, together = crossent.Scorer(), []
+    add = Totals.add
+    monkeypatch.setattr(Totals, "add", lambda *arguments: (together.append(len(arguments[1].loss)), add(*arguments)))
+    monkeypatch.setattr(scorer_module, "ROWS_TOGETHER", 64)
+    for i in range(0, 200, 10):
+        scorer.update(logits[i : i + 10], targets[i : i + 10])[:] = 7
+    score = scorer.result()
+    assert together == [70, 70, 60]
+    monkeypatch.undo()
+    assert bits(score) == bits(crossent.score(logits, targets))
+
+
+def test_threads_may_score_chunks_for_one_scorer():
+    logits, targets = sample(1000, 300, np.float32)
+    parts = [slice(i, i + 70) for i in range(0, 1000, 70)]
+    scorer = crossent.Scorer()
+    with ThreadPoolExecutor(4) as pool:
+        for chunk in pool.map(lambda part: scorer.scored(logits[part], targets[part]), parts):
+            scorer.add(chunk)
+    assert bits(scorer.result()) == bits(crossent.score(logits, targets))

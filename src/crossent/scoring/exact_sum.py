@@ -61,14 +61,22 @@ class ExactSum:
 
     def values(self) -> NDArray[np.float64]:
         """Each sum, correctly rounded to float64."""
-        integers, shift = self._integers()
-        return np.array([_scaled(integer, shift) for integer in integers]) + self.special
+        shift = self._shift()
+        integers = [0] * len(self.special)  # sum = integer * 2**shift
+        for window, limb in self.limbs.items():
+            for group in np.flatnonzero(limb).tolist():
+                integers[group] += int(limb[group]) << (BITS * window - shift)
+        return np.array([_scaled(integer, shift) if integer else 0.0 for integer in integers]) + self.special
 
     def total(self) -> float:
         """The sum of all sums, correctly rounded to float64."""
-        integers, shift = self._integers()
+        shift, integer = self._shift(), 0
+        for window, limb in self.limbs.items():
+            high = np.floor(np.ldexp(limb, -BITS))  # in two parts, whose sums float64 holds
+            low = limb - np.ldexp(high, BITS)
+            integer += (int(high.sum()) << BITS) + int(low.sum()) << (BITS * window - shift)
         with np.errstate(invalid="ignore"):
-            return _scaled(sum(integers), shift) + float(self.special.sum())
+            return _scaled(integer, shift) + float(self.special.sum())
 
     def to_array(self) -> NDArray[np.float64]:
         """The state, shape (1 + windows, 1 + groups): special behind the number added, then each limb behind its window."""
@@ -82,14 +90,9 @@ class ExactSum:
         sums.limbs = {int(row[0]): row[1:].copy() for row in array[1:]}
         return sums
 
-    def _integers(self) -> tuple[list[int], int]:
-        """The finite part of each sum as an integer, and the shift they share: sum = integer * 2**shift."""
-        shift = BITS * min(self.limbs, default=0)
-        integers = [0] * len(self.special)
-        for window, limb in self.limbs.items():
-            for group in np.flatnonzero(limb).tolist():
-                integers[group] += int(limb[group]) << (BITS * window - shift)
-        return integers, shift
+    def _shift(self) -> int:
+        """The power of 2 of the lowest limb."""
+        return BITS * min(self.limbs, default=0)
 
     def _limb(self, window: int) -> NDArray[np.float64]:
         if window not in self.limbs:

@@ -6,15 +6,25 @@ Has ``rows.py`` score the rows of a chunk, and ``totals.py`` count and sum them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _arguments as arguments
 from crossent.scoring.result import Score
-from crossent.scoring.rows import score_rows
+from crossent.scoring.rows import RowScores, score_rows
 from crossent.scoring.totals import Totals
+
+ROWS_TOGETHER = 4096  # rows that are added to the totals at once, at least: a call costs as much as some thousand of them
+
+
+class ScoredChunk(NamedTuple):
+    """The rows of a chunk, their number of classes, and whether their targets are probabilities."""
+
+    rows: RowScores
+    classes: int
+    has_probabilities: bool
 
 
 def score(
@@ -137,16 +147,21 @@ class Scorer:
             raise ValueError(f"expected top_k of 1 or more, but got {top_k}")
         self._dim = dim
         self._totals: Totals | None = None  # made when the number of classes is known
+        self._has_probabilities: bool | None = None  # not known before the first row
+        self._waiting: list[RowScores] = []  # that are not in the totals yet
+        self._waiting_rows = 0
 
     def update(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> NDArray[Any]:
         """Add the rows of a chunk, and return their losses: ``cross_entropy(..., reduction="none")``, of 16 bits in float32.
 
         Bad input raises before anything is added. `first_row` is the number of the chunk's first row, for that message.
         """
+        return self.add(self.scored(logits, targets, first_row=first_row))
+
+    def scored(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> ScoredChunk:
+        """The first half of ``update``, which is nearly all of its work, for ``add``: threads may do it at the same time."""
         x, t = (arguments.plain_array(a, "score", name) for a, name in ((logits, "logits"), (targets, "targets")))
         axis = arguments.class_axis(self._dim, x, "score")
-        has_probabilities = arguments.is_class_probabilities(x, t)
-        totals = self._totals_for(x.shape[axis], has_probabilities)
         try:
             rows = score_rows(
                 x, t, weight=self._weight, ignore_index=self._ignore_index, label_smoothing=self._label_smoothing,
@@ -154,22 +169,28 @@ class Scorer:
             )  # fmt: skip
         except IndexError as error:
             raise self._named(error, t, x.shape[axis], first_row) from None
-        totals.add(rows, has_probabilities)
-        self._totals = totals
-        return rows.loss
+        return ScoredChunk(rows, x.shape[axis], arguments.is_class_probabilities(x, t))
+
+    def add(self, chunk: ScoredChunk) -> NDArray[Any]:
+        """The second half of ``update``: add a chunk, and return its losses."""
+        self._prepare(chunk.classes, chunk.has_probabilities if chunk.rows.loss.size else None)
+        loss = chunk.rows.loss
+        self._waiting.append(chunk.rows._replace(loss=loss.copy()))  # what is returned may be written to
+        self._waiting_rows += loss.size
+        if self._waiting_rows >= ROWS_TOGETHER:
+            self._settled()
+        return loss
 
     def merge(self, other: Scorer | NDArray[np.float64]) -> None:
         """Add all rows of another Scorer, which must have the same options and number of classes; or of its ``state()``."""
         if isinstance(other, Scorer):
             if self._options() != other._options():
                 raise ValueError(f"expected a Scorer with the options {self._options()}, but got {other._options()}")
-            theirs = other._totals
+            theirs = other._settled()
         else:
             theirs = Totals.from_array(other) if other.size else None
         if theirs is not None:
-            mine = self._totals_for(theirs.classes, theirs.has_probabilities)
-            mine.merge(theirs)
-            self._totals = mine
+            self._prepare(theirs.classes, theirs.has_probabilities if theirs.class_rows.any() else None).merge(theirs)
 
     def state(self) -> NDArray[np.float64]:
         """Everything that was added, as one array of float64 for ``merge``: to be sent, saved, and merged in any order.
@@ -186,13 +207,14 @@ class Scorer:
         >>> scorer.result().rows
         1
         """
-        return np.zeros(0) if self._totals is None else self._totals.to_array()
+        totals = self._settled()
+        return np.zeros(0) if totals is None else totals.to_array()
 
     def result(self, *, nbytes: float | None = None) -> Score:
         """The figures of all rows so far; `nbytes` as in ``crossent.score``."""
-        totals = self._totals or Totals(0, self._top_k)
+        totals = self._settled() or Totals(0, self._top_k)
         weight = np.ones(totals.classes)
-        if self._weight is not None and not totals.has_probabilities:
+        if self._weight is not None and not self._has_probabilities:
             weight = self._weight[: totals.classes].astype(np.float64)
         return totals.score(weight, temperature=self._temperature, nbytes=nbytes)
 
@@ -205,16 +227,27 @@ class Scorer:
             "top_k": self._top_k,
         }
 
-    def _totals_for(self, classes: int, has_probabilities: bool) -> Totals:
-        """The totals so far, or new ones, to which rows of this kind can be added."""
+    def _prepare(self, classes: int, has_probabilities: bool | None) -> Totals:
+        """The totals, to which rows of so many classes and this kind of targets, if there are rows, can be added."""
         totals = self._totals or Totals(classes, min(self._top_k, classes))
         if totals.classes != classes:
             raise ValueError(f"expected rows of {totals.classes} classes, as before, but got {classes} classes")
-        if totals.class_rows.any() and totals.has_probabilities != has_probabilities:
-            kinds = ("class indices", "class probabilities")
-            wanted, got = kinds[totals.has_probabilities], kinds[has_probabilities]
+        if None not in (self._has_probabilities, has_probabilities) and self._has_probabilities != has_probabilities:
+            kinds = "class indices", "class probabilities"
+            wanted, got = kinds if has_probabilities else kinds[::-1]
             raise ValueError(f"expected {wanted} as targets, as before, but got {got}")
+        self._totals = totals
+        self._has_probabilities = has_probabilities if self._has_probabilities is None else self._has_probabilities
         return totals
+
+    def _settled(self) -> Totals | None:
+        """The totals of all rows so far."""
+        if self._totals and self._waiting:
+            columns = zip(*self._waiting, strict=True)
+            rows = RowScores._make(np.concatenate([array.reshape(-1) for array in column]) for column in columns)
+            self._waiting, self._waiting_rows = [], 0
+            self._totals.add(rows, bool(self._has_probabilities))
+        return self._totals
 
     def _named(self, error: IndexError, targets: NDArray[Any], classes: int, first_row: int) -> IndexError:
         """The error of a target that is out of bounds, with the number of its row; any other as it is."""

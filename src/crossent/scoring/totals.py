@@ -51,8 +51,7 @@ class Totals:
         return bool(self.probability_rows.any())
 
     def add(self, rows: RowScores, has_probabilities: bool) -> None:
-        """Add rows, scored against class indices or against probabilities."""
-        rows = RowScores._make(a.reshape(-1) for a in rows)
+        """Add rows, arrays of one dimension, scored against class indices or against probabilities."""
         scored = rows.rank >= 0
         self.ignored += np.count_nonzero(~scored)
         if not scored.all():
@@ -105,8 +104,8 @@ class Totals:
 
     def score(self, weight: NDArray[np.float64], *, temperature: float = 1.0, nbytes: float | None = None) -> Score:
         """The figures, for what each class counts in a mean loss, and the number of bytes that the rows stand for."""
-        rows, norm = int(self.class_rows.sum()), math.fsum(weight * self.class_rows)
-        cross, weight_squares = (math.fsum(weight * x) for x in (self.class_loss.values(), weight * self.class_rows))
+        rows, class_loss, class_weight = int(self.class_rows.sum()), self.class_loss.values(), weight * self.class_rows
+        norm, cross, weight_squares = (math.fsum(a) for a in (class_weight, weight * class_loss, weight * class_weight))
         sum_loss = self.class_loss.total()
         mean_loss = _ratio(sum_loss, norm)
         confidence = self.bin_confidence.values()
@@ -128,7 +127,7 @@ class Totals:
             brier=_ratio(self.brier.total(), rows),
             ece=_ratio(math.fsum(abs(confidence - self.bin_correct)), rows),
             class_rows=self.class_rows.astype(np.int64),
-            class_loss=_ratios(self.class_loss.values(), weight * self.class_rows),
+            class_loss=_ratios(class_loss, class_weight),
             class_accuracy=_ratios(self.class_correct, self.class_rows),
             loss_edges=LOSS_EDGES.copy(),
             loss_rows=self.loss_rows.astype(np.int64),
