@@ -100,8 +100,10 @@ static const struct {
 };
 
 static struct crossent_view view_of(const void *data, enum crossent_dtype dtype, size_t n) {
-    const ptrdiff_t stride = (ptrdiff_t)crossent_size_of(dtype);
-    return (struct crossent_view){.data = data, .dtype = dtype, .dense = 1, .ndim = 1, .shape = {n}, .strides = {stride}};
+    const ptrdiff_t shape = (ptrdiff_t)n, stride = (ptrdiff_t)crossent_size_of(dtype);
+    struct crossent_view view;
+    crossent_view(&view, data, dtype, 0, 1, &shape, &stride);
+    return view;
 }
 
 static void compute_logistic(const struct crossent_table *kernels, const float *x, size_t n, float values[][CHUNK]) {
