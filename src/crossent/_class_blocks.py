@@ -44,7 +44,8 @@ def partials(target: NDArray[Any], x: NDArray[Any], columns: NDArray[np.intp], *
     part["max"] = x.max(axis=-1, initial=-np.inf)
     if columns.size:
         indices, _ = _checked(target, options)
-        part["at_target"] = np.where(_here(indices, columns), _at(x, indices - columns[0]), 0.0)
+        here = (indices >= columns[0]) & (indices <= columns[-1])
+        part["at_target"] = np.where(here, _at(x, indices - columns[0]), 0.0)
         with np.errstate(invalid="ignore", over="ignore"):
             terms = _exp_below(x, part["max"][..., None])
             np.put_along_axis(terms, x.argmax(axis=-1)[..., None], 0.0, axis=-1)
@@ -62,13 +63,13 @@ def merge(parts: Partials, axis: int | tuple[int, ...] = 1, keepdims: bool = Tru
     parts = np.moveaxis(parts, axis, -1)
     merged = np.empty(parts.shape[:-1], PARTIAL)
     merged["max"] = parts["max"].max(axis=-1, initial=-np.inf)
-    shift = _reference(merged["max"])[..., None] - _reference(parts["max"])
     with np.errstate(invalid="ignore", over="ignore"):
         factors = _exp_below(parts["max"], merged["max"][..., None])
         merged["rest"] = (parts["rest"] * factors).sum(axis=-1)
         if parts.shape[-1]:  # the maxima of all blocks but one are in the rest now
             np.put_along_axis(factors, parts["max"].argmax(axis=-1)[..., None], 0.0, axis=-1)
             merged["rest"] += factors.sum(axis=-1)
+        shift = _reference(merged["max"])[..., None] - _reference(parts["max"])
         moved = np.where(parts["mass"] == 0, 0.0, parts["mass"] * shift)
         merged["distance"] = (parts["distance"] + moved).sum(axis=-1)
     for name in ("mass", "at_target"):
@@ -127,13 +128,10 @@ def _class_weights(options: Options) -> Floats:
     return np.ones(options.classes) if options.weight is None else options.weight.astype(np.float64)
 
 
-def _here(indices: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return (indices >= columns[0]) & (indices <= columns[-1])
-
-
 def _at(x: Floats, columns: NDArray[np.intp]) -> Floats:
     """x at a column of each row; at the nearest one where there is none."""
-    return np.take_along_axis(x, columns.clip(0, x.shape[-1] - 1)[..., None], axis=-1)[..., 0]
+    at: Floats = np.take_along_axis(x, columns.clip(0, x.shape[-1] - 1)[..., None], axis=-1)[..., 0]
+    return at
 
 
 def _rest(rows: Partials) -> Floats:

@@ -290,7 +290,7 @@ def _gradient(target: NDArray[Any], x: NDArray[Any], scale: Any, *, options: cla
 
 def _mean(total: Any, counted: Any, smoothing: float) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.true_divide(total, _divisor(counted, smoothing))
+        return np.asarray(np.true_divide(total, _divisor(counted, smoothing)))
 
 
 def _gradient_scale(counted: Any, smoothing: float) -> NDArray[np.float64]:
@@ -308,24 +308,24 @@ def _exact_sum(array: da.Array) -> da.Array:
     return total.astype(np.float64)
 
 
-def _sum_block(block: NDArray[Any], axis: Any, keepdims: bool) -> NDArray[np.object_]:
+def _sum_block(block: NDArray[Any], axis: Any, keepdims: bool) -> NDArray[Any]:
     total = ExactSum(1)
     total.add(None, block.reshape(-1).astype(np.float64))
     return _boxed(total, block.ndim)
 
 
-def _sum_merged(sums: NDArray[np.object_], axis: Any, keepdims: bool) -> NDArray[np.object_]:
+def _sum_merged(sums: NDArray[Any], axis: Any, keepdims: bool) -> NDArray[Any]:
     total = ExactSum(1)
     for part in sums.flat:
         total.merge(part)
     return _boxed(total, sums.ndim)
 
 
-def _sum_total(sums: NDArray[np.object_], axis: Any, keepdims: bool) -> NDArray[np.float64]:
+def _sum_total(sums: NDArray[Any], axis: Any, keepdims: bool) -> NDArray[np.float64]:
     return np.array(_sum_merged(sums, axis, True).item().total())
 
 
-def _boxed(total: ExactSum, ndim: int) -> NDArray[np.object_]:
+def _boxed(total: ExactSum, ndim: int) -> NDArray[Any]:
     box = np.empty((1,) * ndim, object)
     box[...] = total
     return box
