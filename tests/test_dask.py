@@ -1,8 +1,10 @@
 """crossent.dask against the same arrays on one machine: blocks of rows and of classes, schedulers, a worker that is killed."""
 
+import decimal
 import importlib
 import os
 import signal
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -98,7 +100,8 @@ def test_float32_is_rounded_once(arrays, chunks, reduction):
     logits, target = arrays[0].astype(np.float32), arrays[1]
     loss, gradient = dask.compute(*crossent.dask.value_and_grad(da.from_array(logits, chunks), target, reduction=reduction))
     wanted = crossent.value_and_grad(F.cross_entropy)(logits, target, reduction=reduction)
-    assert loss.dtype == gradient.dtype == np.float32
+    losses = crossent.dask.cross_entropy(da.from_array(logits, chunks), target, reduction="none").compute()
+    assert losses.dtype == loss.dtype == gradient.dtype == np.float32
     np.testing.assert_allclose(loss, wanted[0], rtol=2e-7)
     np.testing.assert_allclose(gradient, wanted[1], rtol=2e-6, atol=1e-9)
 
@@ -120,12 +123,32 @@ def test_more_dimensions(rng):
     np.testing.assert_allclose(gradient, wanted[1], rtol=1e-14)
 
 
-def test_small_losses_keep_their_digits():
-    logits, target = np.array([[40.0, 0, 1, 2], [-7, 30.125, 3, 4]]), np.array([0, 1])
-    for chunks in [(1, 1), (2, 2), (1, (3, 1))]:
-        losses = crossent.dask.cross_entropy(da.from_array(logits, chunks), target, reduction="none").compute()
-        np.testing.assert_allclose(losses, F.cross_entropy(logits, target, reduction="none"), rtol=1e-15)
-    assert losses[0] < 1e-16
+@pytest.mark.parametrize("chunks", [(9, 1), (20, (1, 2)), (20, (2, 1))], ids=str)
+def test_small_losses_and_gradients_keep_their_digits(rng, chunks):
+    """Against decimals: where the target has nearly all of the probability, and x - max is not a float64."""
+    logits = rng.uniform(0, 3, size=(20, 3))
+    logits[:, 0] += 30.1
+    with decimal.localcontext(decimal.Context(prec=60)):
+        rows = [[Decimal(x) for x in row] for row in logits]
+        rest = [sum((x - row[0]).exp() for x in row[1:]) for row in rows]
+        losses, gradient = zip(*[(float((1 + r).ln()), float(-r / (1 + r))) for r in rest], strict=True)
+    x, target = da.from_array(logits, chunks), np.zeros(20, int)
+    computed = crossent.dask.cross_entropy(x, target, reduction="none").compute()
+    np.testing.assert_allclose(computed, losses, rtol=8e-16)
+    computed = crossent.dask.value_and_grad(x, target, reduction="sum")[1].compute()
+    np.testing.assert_allclose(computed[:, 0], gradient, rtol=8e-16)
+
+
+@pytest.mark.parametrize("chunks", [(2, 2), (1, 1)], ids=str)
+def test_rows_of_no_weight(chunks):
+    """torch: 0 / 0 without smoothing; with it 0 / 0 + smoothing / 0."""
+    logits, target, weight = np.array([[1.0, 2], [3, 5]]), np.array([0, 0]), np.array([0.0, 1])
+    for smoothing in (0.0, 0.1):
+        options = {"weight": weight, "label_smoothing": smoothing}
+        loss, gradient = dask.compute(*crossent.dask.value_and_grad(da.from_array(logits, chunks), target, **options))
+        wanted = crossent.value_and_grad(F.cross_entropy)(logits, target, **options)
+        np.testing.assert_array_equal(loss, wanted[0])
+        np.testing.assert_array_equal(gradient, wanted[1])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -221,10 +244,11 @@ def test_a_target_out_of_bounds(arrays, chunks, bad):
         crossent.dask.score(x, target).compute()
 
 
-def test_small_unsigned_targets(arrays):
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_targets_of_any_integer_dtype(arrays, dtype):
     logits, target = da.from_array(arrays[0], (20, 4)), arrays[0].argmax(axis=1)
     wanted = crossent.dask.cross_entropy(logits, target).compute()
-    assert crossent.dask.cross_entropy(logits, target.astype(np.uint8)).compute() == wanted
+    assert crossent.dask.cross_entropy(logits, target.astype(dtype)).compute() == wanted
 
 
 def test_bad_arguments_are_refused_at_once(arrays):
