@@ -19,6 +19,7 @@ from crossent import _reduction
 from crossent._plans import CrossEntropy
 from crossent.scoring import Scorer
 from crossent.scoring.exact_sum import ExactSum
+from crossent.scoring.result import Score
 
 try:
     import dask
@@ -28,7 +29,7 @@ except ImportError as error:
 
 __all__ = ["cross_entropy", "score", "value_and_grad"]
 
-SCORERS = 8  # how many are merged in one task
+STATES = 8  # how many are merged in one task
 
 
 def cross_entropy(
@@ -142,7 +143,7 @@ def value_and_grad(
 
 
 def score(logits: da.Array, targets: Any, *, nbytes: float | None = None, **options: Any) -> Any:
-    """``crossent.score`` of a dask array, through a Scorer for each block of rows, merged in a tree.
+    """``crossent.score`` of a dask array, by a Scorer for each block of rows; their states are merged in a tree.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def score(logits: da.Array, targets: Any, *, nbytes: float | None = None, **opti
     if "dim" in options:
         raise TypeError("crossent.dask.score takes no dim: the classes are on axis 1")
     _check_logits(logits)
-    scorer = Scorer(**options)  # its options are checked now
+    Scorer(**options)  # refuses bad ones now
     logits = logits.rechunk({axis: -1 for axis in range(1, logits.ndim)})
     if tuple(np.shape(targets)) != logits.shape:
         targets = _targets_like(logits, targets)
@@ -183,10 +184,10 @@ def score(logits: da.Array, targets: Any, *, nbytes: float | None = None, **opti
     first_rows = np.cumsum([0, *logits.chunks[0]])
     blocks = zip(logits.to_delayed().reshape(-1), targets.to_delayed().reshape(-1), first_rows, strict=False)
     scored, merged = dask.delayed(_scored), dask.delayed(_merged)
-    parts = [scored(scorer, x, t, int(row)) for x, t, row in blocks]
-    while len(parts) > 1:
-        parts = [merged(scorer, parts[i : i + SCORERS]) for i in range(0, len(parts), SCORERS)]
-    return dask.delayed(Scorer.result)(parts[0], nbytes=nbytes)
+    states = [scored(options, x, t, int(row)) for x, t, row in blocks]
+    while len(states) > STATES:
+        states = [merged(options, states[i : i + STATES]) for i in range(0, len(states), STATES)]
+    return dask.delayed(_result)(options, states, nbytes)
 
 
 class _Job:
@@ -335,16 +336,23 @@ def _meta(array: da.Array, fewer: int) -> NDArray[Any]:
     return np.empty((0,) * (array.ndim - fewer), array.dtype)
 
 
-def _scored(empty: Scorer, logits: Any, targets: Any, first_row: int) -> Scorer:
-    """A Scorer with the options of an empty one, and the rows of a block."""
-    scorer = _merged(empty, [])
+def _scored(options: dict[str, Any], logits: Any, targets: Any, first_row: int) -> NDArray[np.float64]:
+    """The state of a Scorer with the rows of a block."""
+    scorer = Scorer(**options)
     scorer.update(logits, targets, first_row=first_row)
+    return scorer.state()
+
+
+def _merged(options: dict[str, Any], states: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return _scorer(options, states).state()
+
+
+def _result(options: dict[str, Any], states: list[NDArray[np.float64]], nbytes: float | None) -> Score:
+    return _scorer(options, states).result(nbytes=nbytes)
+
+
+def _scorer(options: dict[str, Any], states: list[NDArray[np.float64]]) -> Scorer:
+    scorer = Scorer(**options)
+    for state in states:
+        scorer.merge(state)
     return scorer
-
-
-def _merged(empty: Scorer, scorers: list[Scorer]) -> Scorer:
-    """A new Scorer: a task must not change what another may read."""
-    merged = Scorer(**empty._options())
-    for scorer in scorers:
-        merged.merge(scorer)
-    return merged
