@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from conftest import quick_or_long
-from crossent.scoring import files
+from crossent.scoring.formats import npy
 from interpreters import COMPUTE, printed
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fork, and libgomp's threads, are of Linux")
@@ -180,7 +180,7 @@ def long_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, shape, dtype in [("logits.npy", (2_000_000, 1000), np.float32), ("labels.npy", (2_000_000,), np.int8)]:
         with open(name, "wb") as file:
-            files.write_npy_header(file, shape, np.dtype(dtype))
+            file.write(npy.header(shape, np.dtype(dtype)))
             file.truncate(file.tell() + np.prod(shape) * np.dtype(dtype).itemsize)
 
 
