@@ -59,7 +59,8 @@ def peers_table(results: list[Result]) -> str:
 
 def lower_table(results: list[Result]) -> str:
     """Each instruction set's time, and how many times as long eager torch takes, which uses the best that it has."""
-    forced = [name for name in results[0]["microseconds"] if name.startswith("crossent, ") and "fresh" not in name]
+    names = dict.fromkeys(name for r in results for name in r["microseconds"])
+    forced = [name for name in names if name.startswith("crossent, ") and "fresh" not in name]
 
     def against_torch(r: Result, name: str) -> str:
         own, torch = r["microseconds"].get(name), r["microseconds"].get("torch")
