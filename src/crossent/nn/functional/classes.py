@@ -76,7 +76,7 @@ def cross_entropy(
     -----
     Each loss is within 3 ULP of the exact one where it is 0.1 or more, 6 ULP down to 1e-3, 64 ULP below, down to losses of
     1e-38: the sum over the other classes goes through log1p. Terms of it that are subnormal, below 1e-38, are off by up to
-    7e-46 each. The target's gradient, minus the sum of the others, is within 64 ULP. Sums are float64. Unlike torch: integer
+    1.4e-45 each. The target's gradient, minus the sum of the others, is within 64 ULP. Sums are float64. Unlike torch: integer
     targets of every dtype; a nan in an ignored row does no harm; a weight of another dtype is converted; a probability of 0
     against a log-probability of -inf counts 0; a negative or nan label_smoothing is an error.
 
