@@ -4,14 +4,31 @@
 
 Each polynomial is fitted in 60 digits by Chebyshev interpolation, which is within a small factor of the best there is, and
 rounded to the type; the error printed beside it is that of the rounded coefficients in exact arithmetic, relative to the
-function. The first coefficient is fixed at +-1/2, the one that is exact, so that its rounding costs nothing.
+function. The first coefficient is fixed at +-1/2, the one that is exact, so that its rounding costs nothing; but for exp in
+steps, where x^2 is so small that it costs nothing anyway.
+
+exp cuts a binade into STEPS, as many as an instruction set can look up in a register: the more there are, the shorter the
+polynomial between them. 2^(j/STEPS) is printed as the nearest number and what that rounds away.
 """
 
 import mpmath as mp
 import numpy as np
 
 mp.mp.dps = 60
-HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")  # a hair more: n is rounded from a rounded product
+EXP_TERMS = {(np.float32, 1): 6, (np.float32, 8): 3, (np.float32, 16): 2, (np.float64, 1): 12, (np.float64, 8): 6}
+"""Coefficients for each type and number of steps: enough for an error far below half a unit."""
+
+
+def half_step(steps):
+    """Half of a step in x; a hair more, because n is rounded from a rounded product."""
+    return mp.log(2) / 2 / steps * mp.mpf("1.0001")
+
+
+def exp_second(r):
+    """(e^r - 1 - r) / r^2"""
+    if abs(r) < mp.mpf(10) ** -12:
+        return mp.mpf(1) / 2 + r / 6
+    return (mp.exp(r) - 1 - r) / r**2
 
 
 def exp_rest(r):
@@ -28,9 +45,15 @@ def log1p_rest(f):
     return (mp.log1p(f) - f + f * f / 2) / f**3
 
 
-def fitted(rest, interval, terms, first, dtype):
-    """first + x * (a polynomial of so many terms), lowest power first, rounded to dtype"""
-    return [dtype(first), *(dtype(float(c)) for c in reversed(mp.chebyfit(rest, interval, terms)))]
+def fitted(function, interval, terms, dtype):
+    """A polynomial of so many terms, lowest power first, rounded to dtype"""
+    return [dtype(float(c)) for c in reversed(mp.chebyfit(function, interval, terms))]
+
+
+def fitted_exp(interval, steps, terms, dtype):
+    if steps > 1:
+        return fitted(exp_second, interval, terms, dtype)
+    return [dtype(0.5), *fitted(exp_rest, interval, terms - 1, dtype)]
 
 
 def relative_error(coefficients, function, leading, interval):
@@ -46,26 +69,42 @@ def relative_error(coefficients, function, leading, interval):
     return worst
 
 
-def show(name, coefficients, error):
-    digits = 6 if coefficients[0].dtype == np.float32 else 13
-    suffix = "f" if digits == 6 else ""
+def show(name, numbers):
+    """A C array of numbers of NumPy's"""
+    digits, suffix = (6, "f") if numbers[0].dtype == np.float32 else (13, "")
     texts = []
-    for c in coefficients:
-        mantissa, exponent = float(c).hex().split("p")
+    for number in numbers:
+        mantissa, exponent = float(number).hex().split("p")
         head, tail = mantissa.split(".")
-        texts.append(f"{head}.{tail[:digits]}p{int(exponent):+d}{suffix}")
-    print(f"/* relative error {mp.nstr(error, 2)} */")
+        texts.append(f"{head}.{tail[:digits]:0<{digits}}p{int(exponent):+d}{suffix}")
     print(f"static const real {name}[] = {{{', '.join(texts)}}};")
 
 
+def show_polynomial(name, coefficients, error):
+    print(f"/* relative error {mp.nstr(error, 2)} */")
+    show(name, coefficients)
+
+
+def show_steps(steps, dtype):
+    exact = [mp.mpf(2) ** (mp.mpf(j) / steps) for j in range(steps)]
+    high = [dtype(float(e)) for e in exact]
+    show("STEP_HIGH", high)
+    show("STEP_LOW", [dtype(float(e - mp.mpf(float(h)))) for e, h in zip(exact, high, strict=True)])
+
+
 def main():
-    exp_range, log_range = [-HALF_LN2, HALF_LN2], [mp.mpf(-1) / 4, mp.mpf(1) / 2]
-    for dtype, exp_terms, log_terms in ((np.float32, 5, 10), (np.float64, 11, 22)):
+    for (dtype, steps), terms in EXP_TERMS.items():
+        print(f"{dtype.__name__}, {steps} steps:")
+        interval = [-half_step(steps), half_step(steps)]
+        c = fitted_exp(interval, steps, terms, dtype)
+        show_polynomial("EXP_POLYNOMIAL", c, relative_error(c, mp.exp, lambda r: 1 + r, interval))
+        if steps > 1:
+            show_steps(steps, dtype)
+    interval = [mp.mpf(-1) / 4, mp.mpf(1) / 2]
+    for dtype, terms in ((np.float32, 11), (np.float64, 23)):
         print(f"{dtype.__name__}:")
-        c = fitted(exp_rest, exp_range, exp_terms, 0.5, dtype)
-        show("EXP_POLYNOMIAL", c, relative_error(c, mp.exp, lambda r: 1 + r, exp_range))
-        c = fitted(log1p_rest, log_range, log_terms, -0.5, dtype)
-        show("LOG1P_POLYNOMIAL", c, relative_error(c, mp.log1p, lambda f: f, log_range))
+        c = [dtype(-0.5), *fitted(log1p_rest, interval, terms - 1, dtype)]
+        show_polynomial("LOG1P_POLYNOMIAL", c, relative_error(c, mp.log1p, lambda f: f, interval))
 
 
 if __name__ == "__main__":

@@ -19,36 +19,47 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x = 2^n e^r,  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + (r + r^2 Q(r)) */
+/* e^x = 2^n e^r for n in steps of 1 / STEPS, and t = n + STEP_MAGIC;  r = x - n ln 2 = high - n LN2_LOW,
+   e^r = 1 + p,  p = r + r^2 Q(r);  2^n = 2^floor(n) step,  and step (1 + p) = step + v_of_step(t, p) */
 struct exp_parts {
-    vec n, high, r, square, q;
+    vec t, n, high, r, square, q;
 };
 
 SIMD struct exp_parts exp_parts(vec x) {
-    const vec magic = v_set(ROUNDING_MAGIC), n = v_sub(v_mul_add(x, v_set(LOG2_E), magic), magic);
+    const vec magic = v_set(STEP_MAGIC), t = v_mul_add(x, v_set(LOG2_E), magic), n = v_sub(t, magic);
     const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
-    return (struct exp_parts){n, high, r, v_mul(r, r), q};
+    return (struct exp_parts){t, n, high, r, v_mul(r, r), q};
 }
 
 /* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + r^2 Q comes first, or e^x would not be monotone. */
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const struct exp_parts p = exp_parts(x);
-    return v_scale_by_pow2_where(counts, v_add(v_set(1), v_mul_add(p.square, p.q, p.r)), v_sub(p.n, k));
+    vec step;
+    const vec beyond_step = v_of_step(p.t, v_mul_add(p.square, p.q, p.r), &step);
+    return v_scale_by_step_where(counts, v_add(step, beyond_step), p.t, k);
 }
 
-/* e^x 2^-n, for |x| so small that n needs no care, as *high + *low within 0.3 ULP of *high; returns n */
+/* e^x 2^-n for n = floor(x / ln 2), for |x| so small that n needs no care, as *high + *low within 0.3 ULP of *high; returns n
+ */
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts p = exp_parts(x);
-    const vec one = v_set(1), curve = v_mul(p.square, p.q);
-    const vec beyond_one = v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve));
-    *high = v_add(one, beyond_one);
-    *low = v_sub(beyond_one, v_sub(*high, one)); /* exact: Dekker's Fast2Sum, for |beyond_one| < 1 */
-    return p.n;
+    const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), curve = v_mul(p.square, p.q);
+    vec step;
+    const vec beyond_step = v_of_step(p.t, v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve)), &step);
+    *high = v_add(step, beyond_step);
+    *low = v_sub(beyond_step, v_sub(*high, step)); /* exact: Dekker's Fast2Sum, for |beyond_step| < step */
+    return v_sub(v_add(v_sub(p.n, to_floor), magic), magic);
 }
 
-SIMD vec v_exp(vec x) { return v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_set(0), v_set(EXP_LOWEST)); }
+/* Of large x the scale is taken off and put on again, so that its power of 2 stays among the exponents. */
+SIMD vec v_exp(vec x) {
+    const vec zero = v_set(0), lift = v_set(2 * LIFT);
+    const mask high = v_not_less(x, lift);
+    const vec e = v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_select(high, lift, zero), v_set(EXP_LOWEST));
+    return v_select(high, v_scale_by_pow2(e, lift), e);
+}
 
 /* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f). What k LN2_HIGH + f rounds away is kept: it can be half of
    a unit of a result that is smaller than either. */

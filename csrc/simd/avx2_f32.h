@@ -3,6 +3,7 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
+#define STEPS 8
 #define TARGET_ISA "avx2,fma,f16c"
 #include "target_begin.h"
 
@@ -105,7 +106,22 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return _mm256_mul_ps(_mm256_mul_ps(a, pow2(half)), pow2(_mm256_sub_epi32(whole, half)));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_ps(m, v_scale_by_pow2(a, _mm256_and_ps(m, n))); }
+SIMD vec v_of_step(vec t, vec p, vec *step) {
+    const __m256i j = _mm256_castps_si256(t); /* of which the permutation takes the lowest bits */
+    *step = _mm256_permutevar8x32_ps(v_load(STEP_HIGH), j);
+    return v_mul_add(*step, p, _mm256_permutevar8x32_ps(v_load(STEP_LOW), j));
+}
+/* floor(t - STEP_MAGIC) as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
+SIMD __m256i exponent_of_step(vec t) {
+    return _mm256_and_si256(_mm256_slli_epi32(_mm256_castps_si256(t), 20), _mm256_set1_epi32((int)0xff800000));
+}
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+    const __m256i start =
+        _mm256_sub_epi32(_mm256_set1_epi32((127 + LIFT) << 23), exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
+    const vec lifted = _mm256_castsi256_ps(_mm256_add_epi32(exponent_of_step(t), start));
+    return _mm256_and_ps(m, v_mul(v_mul(a, lifted), v_set(0x1p-32f)));
+}
 
 /* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

@@ -3,6 +3,7 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
+#define STEPS 1
 #define TARGET_ISA "avx2,fma,f16c"
 #include "target_begin.h"
 
@@ -90,7 +91,16 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return _mm256_mul_pd(_mm256_mul_pd(a, pow2(to_int64(half))), pow2(to_int64(_mm256_sub_pd(n, half))));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm256_and_pd(m, v_scale_by_pow2(a, _mm256_and_pd(m, n))); }
+#include "one_step.h"
+/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
+SIMD __m256i exponent_of_step(vec t) { return _mm256_slli_epi64(_mm256_castpd_si256(t), 52); }
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+    const __m256i top = _mm256_set1_epi64x((1023LL + LIFT) << 52);
+    const __m256i start = _mm256_sub_epi64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
+    const vec lifted = _mm256_castsi256_pd(_mm256_add_epi64(exponent_of_step(t), start));
+    return _mm256_and_pd(m, v_mul(v_mul(a, lifted), v_set(0x1p-64)));
+}
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

@@ -3,6 +3,7 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
+#define STEPS 16
 #define TARGET_ISA "avx512f,avx512dq,avx512bw,avx512vl,fma"
 #include "target_begin.h"
 
@@ -99,7 +100,15 @@ SIMD vec v_split(vec a, vec *exponent) {
 }
 SIMD vec v_exponent(vec a) { return _mm512_getexp_ps(a); }
 SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return _mm512_maskz_scalef_ps(m, a, n); }
+SIMD vec v_of_step(vec t, vec p, vec *step) {
+    const __m512i j = _mm512_castps_si512(t); /* of which the permutation takes the lowest bits */
+    *step = _mm512_permutexvar_ps(j, v_load(STEP_HIGH));
+    return v_mul_add(*step, p, _mm512_permutexvar_ps(j, v_load(STEP_LOW)));
+}
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+    const vec n = v_sub(t, v_set(STEP_MAGIC));
+    return _mm512_maskz_scalef_ps(m, a, v_sub(n, k)); /* which takes the floor of n - k */
+}
 
 /* Squares of 2, 4, 8 and 16 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

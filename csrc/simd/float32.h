@@ -16,11 +16,13 @@ enum {
     NARROW = 128, /* classes up to which lanes run across rows */
     NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
+    LIFT = 32, /* more than MANTISSA_BITS */
     EXPONENT_BIAS = 127,
 };
 
-/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
-static const real ROUNDING_MAGIC = 0x1.8p23f;
+/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. A
+   part of it rounds to steps: multiples of 1 / STEPS, whose bits are then the lowest of the sum. */
+static const real ROUNDING_MAGIC = 0x1.8p23f, STEP_MAGIC = 0x1.8p23f / STEPS;
 
 /* exp, log1p and log, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.715476p+0f;   /* 1 / ln 2 */
@@ -28,9 +30,27 @@ static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n L
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
-/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 7.0e-10 */
+/* exp cuts a binade into STEPS: as many as the instruction set looks up in a register, which makes the polynomial short.
+   EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] + STEP_LOW[j]. */
+#if STEPS == 16 /* relative error in e^r 4.7e-9 */
+static const real EXP_POLYNOMIAL[] = {0x1.000148p-1f, 0x1.55565cp-3f};
+static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fe0p+0f, 0x1.3dea64p+0f,
+                                 0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
+                                 0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
+static const real STEP_LOW[] = {0x0.000000p+0f,   0x1.9f3122p-25f,  -0x1.c15742p-27f, 0x1.ceac48p-25f,
+                                0x1.4636e2p-25f,  0x1.824684p-25f,  -0x1.593abcp-25f, -0x1.5bd5ecp-27f,
+                                0x1.9fcef4p-26f,  -0x1.829fd0p-25f, 0x1.15506ep-27f,  0x1.51f848p-27f,
+                                -0x1.a94b14p-26f, -0x1.3d56b2p-27f, -0x1.822dbcp-27f, 0x1.52486cp-27f};
+#elif STEPS == 8 /* relative error in e^r 3.3e-10 */
+static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555b7cp-3f, 0x1.555970p-5f};
+static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
+                                 0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
+static const real STEP_LOW[] = {0x0.000000p+0f,  -0x1.c15742p-27f, 0x1.4636e2p-25f,  -0x1.593abcp-25f,
+                                0x1.9fcef4p-26f, 0x1.15506ep-27f,  -0x1.a94b14p-26f, -0x1.822dbcp-27f};
+#else            /* relative error in e^r 7.0e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551ap-5f,
                                       0x1.1110f6p-7f, 0x1.6d110ap-10f, 0x1.a0f86cp-13f};
+#endif
 static const real REAL_MAX = FLT_MAX, SMALLEST = 0x1p-149f; /* the range of numbers that have a logarithm */
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.1e-9 */
 static const real LOG1P_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555556p-2f, -0x1.000002p-2f, 0x1.999a56p-3f,

@@ -16,11 +16,13 @@ enum {
     NARROW = 128, /* classes up to which lanes run across rows */
     NEAR = 640,   /* of a row's maximum, for which e^x needs no x - max: n stays below 2048, see LN2_HIGH */
     MANTISSA_BITS = 52,
+    LIFT = 64, /* more than MANTISSA_BITS */
     EXPONENT_BIAS = 1023,
 };
 
-/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. */
-static const real ROUNDING_MAGIC = 0x1.8p52;
+/* 1.5 * 2^MANTISSA_BITS: a number added to it is rounded to the nearest whole one, and is whole when it is taken away. A
+   part of it rounds to steps: multiples of 1 / STEPS, whose bits are then the lowest of the sum. */
+static const real ROUNDING_MAGIC = 0x1.8p52, STEP_MAGIC = 0x1.8p52 / STEPS;
 
 /* exp, log1p and log, see kernels/vec_math.h. Polynomials by tools/fit_vec_math.py. */
 static const real LOG2_E = 0x1.71547652b82fep+0;   /* 1 / ln 2 */
@@ -28,11 +30,21 @@ static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n
 static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -746.0;             /* below -745.14 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 710.0;             /* above 709.79 e^x is infinite */
-/* (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, relative error in e^r 5.7e-19 */
+/* exp cuts a binade into STEPS: as many as the instruction set looks up in a register, which makes the polynomial short.
+   EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] + STEP_LOW[j]. */
+#if STEPS == 8 /* relative error in e^r 1.0e-17 */
+static const real EXP_POLYNOMIAL[] = {0x1.000000000002ep-1, 0x1.555555555556ap-3,  0x1.5555554e93acap-5,
+                                      0x1.1111110e10556p-7, 0x1.6c1b7131a0993p-10, 0x1.a01e2c15a33f3p-13};
+static const real STEP_HIGH[] = {0x1.0000000000000p+0, 0x1.172b83c7d517bp+0, 0x1.306fe0a31b715p+0, 0x1.4bfdad5362a27p+0,
+                                 0x1.6a09e667f3bcdp+0, 0x1.8ace5422aa0dbp+0, 0x1.ae89f995ad3adp+0, 0x1.d5818dcfba487p+0};
+static const real STEP_LOW[] = {0x0.0000000000000p+0,   -0x1.19041b9d78a76p-55, 0x1.6f46ad23182e4p-55, 0x1.d4397afec42e2p-56,
+                                -0x1.bdd3413b26456p-54, 0x1.6e9f156864b27p-54,  0x1.7a1cd345dcc81p-54, 0x1.2ed02d75b3707p-55};
+#else /* relative error in e^r 5.7e-19 */
 static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-3,  0x1.5555555555556p-5,
                                       0x1.1111111111111p-7,  0x1.6c16c16c162d4p-10, 0x1.a01a01a019b2ap-13,
                                       0x1.a01a01a6d889cp-16, 0x1.71de3a590520ap-19, 0x1.27e4db646b17ep-22,
                                       0x1.ae643449fe524p-26, 0x1.1f730349868cep-29, 0x1.61b2b7617544bp-33};
+#endif
 static const real REAL_MAX = DBL_MAX, SMALLEST = 0x1p-1074; /* the range of numbers that have a logarithm */
 /* (log1p(f) - f) / f^2 on [-1/4, 1/2], relative error in log1p(f) 3.2e-18 */
 static const real LOG1P_POLYNOMIAL[] = {

@@ -2,6 +2,8 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
+#define STEPS 1
+
 #include <arm_neon.h>
 
 #include "float32.h"
@@ -94,9 +96,15 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return vmulq_f32(vmulq_f32(a, pow2(half)), pow2(vsubq_s32(whole, half)));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
-    const vec zero = v_set(0);
-    return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
+#include "one_step.h"
+/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
+SIMD int32x4_t exponent_of_step(vec t) { return vshlq_n_s32(vreinterpretq_s32_f32(t), 23); }
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+    const int32x4_t top = vdupq_n_s32((int32_t)(127 + LIFT) << 23);
+    const int32x4_t start = vsubq_s32(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
+    const vec lifted = vreinterpretq_f32_s32(vaddq_s32(exponent_of_step(t), start));
+    return v_select(m, v_mul(v_mul(a, lifted), v_set(0x1p-32f)), v_set(0));
 }
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */

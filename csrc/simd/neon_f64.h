@@ -2,6 +2,8 @@
 #ifndef CROSSENT_SIMD_H
 #define CROSSENT_SIMD_H
 
+#define STEPS 1
+
 #include <arm_neon.h>
 
 #include "float64.h"
@@ -72,9 +74,15 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return vmulq_f64(vmulq_f64(a, pow2(half)), pow2(vsubq_s64(whole, half)));
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) {
-    const vec zero = v_set(0);
-    return v_select(m, v_scale_by_pow2(a, v_select(m, n, zero)), zero);
+#include "one_step.h"
+/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
+SIMD int64x2_t exponent_of_step(vec t) { return vshlq_n_s64(vreinterpretq_s64_f64(t), 52); }
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+    const int64x2_t top = vdupq_n_s64((int64_t)(1023 + LIFT) << 52);
+    const int64x2_t start = vsubq_s64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
+    const vec lifted = vreinterpretq_f64_s64(vaddq_s64(exponent_of_step(t), start));
+    return v_select(m, v_mul(v_mul(a, lifted), v_set(0x1p-64)), v_set(0));
 }
 
 SIMD void v_transpose(vec rows[LANES]) {

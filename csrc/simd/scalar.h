@@ -74,7 +74,8 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return a * pow2(half) * pow2(whole - half);
 }
 
-SIMD vec v_scale_by_pow2_where(mask m, vec a, vec n) { return m ? v_scale_by_pow2(a, n) : 0; }
+#include "one_step.h"
+SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) { return m ? v_scale_by_pow2(a, t - STEP_MAGIC - k) : 0; }
 
 SIMD void v_transpose(vec rows[LANES]) { (void)rows; }
 

@@ -20,6 +20,12 @@ static int close_to(real a, real b) {
     return same(a, b) || fabs(a - b) <= 2 * unit * fabs(b);
 }
 
+/* what a number of [1, 2) lost, of which a long double knows as much as it has more digits */
+static int close_to_lost(real a, real b) {
+    const long double unit = sizeof(real) == 4 ? FLT_EPSILON : DBL_EPSILON;
+    return fabsl((long double)a - (long double)b) <= unit * unit + 2 * LDBL_EPSILON;
+}
+
 static void fail(const char *verb, size_t lane, double got, double wanted) {
     printf("%s: lane %zu is %a, expected %a\n", verb, lane, got, wanted);
     exit(1);
@@ -159,9 +165,33 @@ static void test_exponents(void) {
     for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
         for (size_t i = 0; i < LANES; i++) x[i] = i % 2 ? odd[k] : 3;
         const mask three = v_equal(v_load(x), v_set(3));
-        CHECK("v_scale_by_pow2_where", same, v_scale_by_pow2_where(three, v_load(x), v_load(x)), a == 3 ? 24 : 0);
+        const vec t = v_add(v_load(x), v_set(STEP_MAGIC));
+        CHECK("v_scale_by_step_where", same, v_scale_by_step_where(three, v_load(x), t, v_set(1)), a == 3 ? 12 : 0);
     }
     CHECK("v_scale_by_pow2 of nan", same, v_scale_by_pow2(v_set((real)NAN), v_set((real)NAN)), (real)NAN);
+}
+
+/* Powers of 2 in steps: their parts, and their scale down to where nothing is left of a number. */
+static void test_steps(void) {
+    const int lowest = -EXPONENT_BIAS - MANTISSA_BITS - 2, highest = EXPONENT_BIAS - LIFT;
+    const real y[LANES] = {0}, *z = y;
+    real x[LANES];
+    for (int n = lowest * STEPS; n <= highest * STEPS; n++) {
+        for (size_t i = 0; i < LANES; i++) x[i] = (real)(1.0 + 0.999 * (double)i / LANES);
+        const int whole = (int)floor((double)n / STEPS);
+        const vec t = v_add(v_set((real)((double)n / STEPS)), v_set(STEP_MAGIC)), k = v_set((real)(n % 40));
+        vec step, none;
+        const vec lost = v_of_step(t, v_set(0), &step), beyond = v_of_step(t, v_set((real)0.01), &none);
+        const long double exact = powl(2, (long double)n / STEPS - whole);
+        CHECK("v_of_step", same, step, (real)exact);
+        CHECK("v_of_step's rest", close_to_lost, lost, (real)(exact - (long double)(real)exact));
+        CHECK("v_of_step", close_to, beyond, (real)(exact + exact * (long double)(real)0.01 - (long double)(real)exact));
+        if (whole - n % 40 < lowest || whole - n % 40 > highest) continue;
+        const vec scaled = v_scale_by_step_where(m_first(LANES), v_load(x), t, k);
+        CHECK("v_scale_by_step_where", same, scaled, (real)ldexpl((long double)a, whole - n % 40));
+    }
+    for (size_t i = 0; i < LANES; i++) x[i] = (real)NAN;
+    CHECK("v_scale_by_step_where of nan", same, v_scale_by_step_where(m_first(LANES), v_load(x), v_load(x), v_set(0)), a);
 }
 
 /* Numbers of all kinds for test_values; ordinary ones for test_finite. */
@@ -186,6 +216,7 @@ int main(void) {
         test_finite(x, y, z);
     }
     test_exponents();
+    test_steps();
     const real zeros[LANES] = {0};
     test_transpose(zeros);
     printf("verbs of %s: as their contract says\n", HEADER);
