@@ -41,8 +41,7 @@ SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     return v_scale_by_step_where(counts, v_add(step, beyond_step), p.t, k);
 }
 
-/* e^x 2^-n for n = floor(x / ln 2), for |x| so small that n needs no care, as *high + *low within 0.3 ULP of *high; returns n
- */
+/* e^x 2^-n for n = floor(x / ln 2), as *high + *low within 0.3 ULP of *high; |x| so small that n needs no care. Returns n. */
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts p = exp_parts(x);
     const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), curve = v_mul(p.square, p.q);
