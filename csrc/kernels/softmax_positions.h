@@ -9,7 +9,9 @@ enum {
     MAXIMA = 4,   /* independent maxima, to hide the latency of a comparison */
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
     TILE = TOGETHER * LANES,
-    FEW = 32, /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
+    STRIP = 8 * TILE,    /* positions of a plane that are written at once; a multiple of LANES, whoever computes */
+    STRIP_CLASSES = 256, /* up to which a strip of all classes stays in a second-level cache */
+    FEW = 32,            /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
 
 /* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
@@ -345,44 +347,54 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
     }
 }
 
-/* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q. */
+/* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q; the output goes to `output`, a class `step`
+   behind the other. */
 SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
-                            wide sum, real *x, real *q) {
+                            wide sum, real *x, real *q, real *output, size_t step) {
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
-    const int in_place = crossent_writes_output(job->kind) && job->output.dtype == REAL;
     planes_to_tile(&job->input, classes, inner, start, n, x);
     if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
-    /* The output's lines are not asked for: those of planes may all fall on the same few, and it cost more than it gained. */
     const struct tile tile = {
         .x = x,
         .probabilities = q,
-        .output = in_place ? (real *)job->output.data + start : x,
-        .output_step = in_place ? inner : TILE,
+        .output = output,
+        .output_step = step,
         .positions = n,
         .input_ahead = ahead_of(job->input.data, job->input.dtype, job->input.dense, start + 2 * TILE, inner, LANES),
         .output_ahead = {(const char *)x, 0, 0},
     };
-    sum = finish(job, &tile, outer * inner + first, sum);
-    if (crossent_writes_output(job->kind) && !in_place)
-        for (size_t c = 0; c < classes; c++) put(&job->output, start + c * inner, n, x + c * TILE);
-    return sum;
+    return finish(job, &tile, outer * inner + first, sum);
+}
+
+/* How many positions of planes are written at once. Planes a power of two apart fall on the same few lines of every cache: a
+   tile's lines, written to each plane in turn, throw each other out before they are full. */
+SIMD size_t strip_of(const struct crossent_softmax_job *job) {
+    if (job->inner == 1 || !crossent_writes_output(job->kind)) return 0;
+    return job->classes <= STRIP_CLASSES ? STRIP : TILE;
 }
 
 SIMD size_t position_scratch_size(const struct crossent_softmax_job *job) {
-    const size_t tiles = TILE * (job->probabilities.data ? 2 : 1), rows = job->inner == 1 ? LANES : 0;
-    return job->classes <= FEW ? 0 : job->classes * (tiles + rows) * sizeof(real);
+    const size_t tiles = TILE * (job->probabilities.data ? 2 : 1), rows = job->inner == 1 ? LANES : 0, strip = strip_of(job);
+    return job->classes <= FEW && !strip ? 0 : job->classes * (tiles + rows + strip) * sizeof(real);
 }
 
 SIMD double softmax_positions(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
                               size_t count, real *scratch) {
     real few[FEW * (2 * TILE + LANES)];
     real *const x = scratch ? scratch : few, *const q = x + job->classes * TILE;
-    real *const rows = job->probabilities.data ? q + job->classes * TILE : q;
+    real *const rest = job->probabilities.data ? q + job->classes * TILE : q; /* rows, or a strip */
+    const size_t strip = strip_of(job);
     wide sum = wide_zero();
     for (size_t done = 0; done < count; done += TILE) {
-        const size_t n = count - done < TILE ? count - done : TILE;
-        sum = job->inner == 1 ? softmax_of_few(finish, job, first + done, n, sum, x, q, rows)
-                              : softmax_of_planes(finish, job, outer, first + done, n, sum, x, q);
+        const size_t n = count - done < TILE ? count - done : TILE, in_strip = strip ? done % strip : 0;
+        if (job->inner == 1) {
+            sum = softmax_of_few(finish, job, first + done, n, sum, x, q, rest);
+            continue;
+        }
+        sum = softmax_of_planes(finish, job, outer, first + done, n, sum, x, q, rest + in_strip, strip);
+        if (!strip || (in_strip + TILE < strip && done + TILE < count)) continue;
+        const size_t start = outer * job->classes * job->inner + first + done - in_strip;
+        for (size_t c = 0; c < job->classes; c++) put(&job->output, start + c * job->inner, in_strip + n, rest + c * strip);
     }
     return wide_sum(sum);
 }

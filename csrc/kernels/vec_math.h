@@ -19,6 +19,19 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
+/* The same as c[0] + x (odd(x^2) x + even(x^2)): two chains of half the length, and a last step that keeps the error small */
+SIMD vec long_polynomial(vec x, const real *c, int n) {
+    const vec square = v_mul(x, x);
+    vec last = v_set(c[n - 1]), other = v_set(c[n - 2]);
+#pragma GCC unroll 16
+    for (int i = n - 3; i > 0; i -= 2) {
+        last = v_mul_add(last, square, v_set(c[i]));
+        if (i > 1) other = v_mul_add(other, square, v_set(c[i - 1]));
+    }
+    const vec rest = n % 2 == 0 ? v_mul_add(other, x, last) : v_mul_add(last, x, other);
+    return v_mul_add(rest, x, v_set(c[0]));
+}
+
 /* e^x = 2^n e^r for n in steps of 1 / STEPS, and t = n + STEP_MAGIC;  r = x - n ln 2 = high - n LN2_LOW,
    e^r = 1 + p,  p = r + r^2 Q(r);  2^n = 2^floor(n) step,  and step (1 + p) = step + v_of_step(t, p) */
 struct exp_parts {
@@ -63,7 +76,7 @@ SIMD vec v_exp(vec x) {
 /* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f). What k LN2_HIGH + f rounds away is kept: it can be half of
    a unit of a result that is smaller than either. */
 SIMD vec log_of_parts(vec k, vec f) {
-    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec p = long_polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
     const vec high = v_mul(k, v_set(LN2_HIGH)), sum = v_add(high, f), lost = v_sub(f, v_sub(sum, high));
     return v_add(sum, v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost));
 }
@@ -83,7 +96,7 @@ SIMD vec v_log1p_unit(vec x) {
     const vec zero = v_set(0), half = v_set((real)0.5);
     const mask low = v_not_less(half, x);
     const vec f = v_select(low, x, v_mul_add(x, half, v_set((real)-0.5)));
-    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec p = long_polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
     const vec tail = v_mul_add(v_mul(f, f), p, v_select(low, zero, v_set(LN2_LOW)));
     return v_add(v_select(low, zero, v_set(LN2_HIGH)), v_add(f, tail));
 }
