@@ -4,11 +4,13 @@ import os
 import warnings
 from zlib import crc32
 
+# Read when OpenMP and NumPy's BLAS start: threads that wait for others, on a machine that runs a test on each CPU, made some
+# tests forty times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
-
-# Read when OpenMP starts: waiting threads sleep, so that a busy machine does not make the suite ten times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from crossent import _kernels, _runtime
 
