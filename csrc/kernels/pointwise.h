@@ -6,8 +6,8 @@
 enum {
     PIECE = 1024, /* elements that are worked on at a time: operands that must be copied stay in the L1 cache */
     OPERANDS = 5,
-    AHEAD = PIECE / 2, /* elements between what is read and what will be */
-    SUMMED = 4,        /* values of a lane that are added before the sum goes to float64 */
+    AHEAD = PIECE, /* elements between what is read and what will be */
+    SUMMED = 4,    /* values of a lane that are added before the sum goes to float64 */
 };
 
 /* The operands' pieces, or NULL where there is none; `scratch` is room for a piece of each and of both results. */

@@ -75,7 +75,8 @@ SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
     const vec zero = v_set(0);
     if (row->spread == UNIFORM) return v_set(1);
     if (row->spread == WEIGHTS) return v_load_first(row->weight + c, n, zero);
-    const vec b = v_mul_add(row->slope, v_load_first(row->probabilities + c, n, zero), row->offset);
+    const vec q = v_prefetch(v_load_first(row->probabilities + c, n, zero), row->probabilities + c + BLOCK);
+    const vec b = v_mul_add(row->slope, q, row->offset);
     return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
 }
 
@@ -136,7 +137,7 @@ SIMD void add_columns(const struct row_view *row, size_t c, size_t n, vec max, v
         sums->surprise = v_mul_add(e, finite_below(origin, x), sums->surprise);
         sums->squares = v_add_where(below, sums->squares, v_mul(e, e));
     }
-    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, e, n);
+    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, v_prefetch_to_write(e, row->output + c + BLOCK), n);
     const size_t count = m_count(below);
     tally->below += count;
     if (row->kind == CROSSENT_SCORES && count < LANES && tally->first_max > c) tally->first_max = c;

@@ -13,7 +13,7 @@ typedef uint32_t real_bits;
 
 enum {
     BLOCK = 4096, /* columns: 16 KiB, half of a small L1 cache */
-    NARROW = 128, /* classes up to which lanes run across rows */
+    NARROW = 192, /* classes up to which lanes run across rows */
     NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
     LIFT = 32, /* more than MANTISSA_BITS */
