@@ -1,4 +1,5 @@
-/* dispatch.c -- CPU -> table, best first: the only file that knows CPU features. Called once, when the tables are chosen. */
+/* dispatch.c -- CPU -> table, best first: the only file that knows CPU features. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "crossent.h"
@@ -47,16 +48,23 @@ static const struct choice choices[] = {
 };
 enum { CHOICES = sizeof choices / sizeof *choices };
 
+/* Asked once: CPUID takes a hypervisor some microseconds. Threads that ask at the same time get the same answer. */
+static int supported(size_t choice) {
+    static atomic_schar known[CHOICES]; /* 1 yes, -1 no */
+    if (known[choice] == 0) known[choice] = choices[choice].supported() ? 1 : -1;
+    return known[choice] > 0;
+}
+
 const char *crossent_isa_name(size_t i) {
     for (size_t c = 0; c < CHOICES; c++)
-        if (choices[c].supported() && i-- == 0) return choices[c].tables[CROSSENT_FLOAT32]->isa;
+        if (supported(c) && i-- == 0) return choices[c].tables[CROSSENT_FLOAT32]->isa;
     return NULL;
 }
 
 const struct crossent_table *crossent_kernels(const char *isa, enum crossent_dtype dtype) {
     for (size_t c = 0; c < CHOICES; c++) {
         const struct crossent_table *table = choices[c].tables[dtype];
-        if (choices[c].supported() && (isa == NULL || strcmp(isa, table->isa) == 0)) return table;
+        if (supported(c) && (isa == NULL || strcmp(isa, table->isa) == 0)) return table;
     }
     return NULL;
 }
