@@ -347,6 +347,14 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
     }
 }
 
+/* The output's planes, if it is wanted, unless they lie so that all fall on the same lines of a cache and throw out each other:
+   64 KiB is what one way of a second-level cache holds, or a part of that. Else memory that is at hand. */
+SIMD struct ahead planes_ahead(const struct crossent_result *output, int wanted, size_t start, size_t inner, const real *x) {
+    const int collide = inner * crossent_size_of(output->dtype) % (1 << 16) == 0;
+    if (!wanted || collide) return (struct ahead){(const char *)x, 0, 0};
+    return ahead_of(output->data, output->dtype, 1, start, inner, LANES);
+}
+
 /* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q; the output goes to `output`, a class `step`
    behind the other. */
 SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
@@ -361,7 +369,7 @@ SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_
         .output_step = step,
         .positions = n,
         .input_ahead = ahead_of(job->input.data, job->input.dtype, job->input.dense, start + 2 * TILE, inner, LANES),
-        .output_ahead = {(const char *)x, 0, 0},
+        .output_ahead = planes_ahead(&job->output, step > 0, start, inner, x),
     };
     return finish(job, &tile, outer * inner + first, sum);
 }
