@@ -291,13 +291,14 @@ SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t 
         transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
     }
 }
-/* Through `rows` even where the output could be written to: one line after the other, not pieces of LANES rows. */
+/* Long rows go through `rows` even where the output could be written to: one line after the other, not pieces of LANES rows. */
 SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
                        real *rows) {
     for (size_t r = 0; r < n; r += LANES) {
         const size_t height = n - r < LANES ? n - r : LANES;
-        transpose_back(tile + r, classes, height, rows);
-        put(output, start + r * classes, height * classes, rows);
+        real *const to = classes <= 4 * LANES ? place(output, start + r * classes, rows) : rows;
+        transpose_back(tile + r, classes, height, to);
+        put(output, start + r * classes, height * classes, to);
     }
 }
 
