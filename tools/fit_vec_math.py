@@ -7,16 +7,24 @@ rounded to the type; the error printed beside it is that of the rounded coeffici
 function. The first coefficient is fixed at +-1/2, the one that is exact, so that its rounding costs nothing; but for exp in
 steps, where x^2 is so small that it costs nothing anyway.
 
-exp cuts a binade into STEPS, as many as an instruction set can look up in a register: the more there are, the shorter the
-polynomial between them. 2^(j/STEPS) is printed as the nearest number and what that rounds away.
+exp cuts a binade into STEPS, as many as an instruction set can look up in a register, and log1p its argument: the more there
+are, the shorter the polynomial between them. What is looked up is printed as the nearest numbers and what those round away.
 """
 
 import mpmath as mp
 import numpy as np
 
 mp.mp.dps = 60
-EXP_TERMS = {(np.float32, 1): 6, (np.float32, 8): 3, (np.float32, 16): 2, (np.float64, 1): 12, (np.float64, 8): 6}
-"""Coefficients for each type and number of steps: enough for an error far below half a unit."""
+TERMS = {
+    (np.float32, 1): (6, 11),
+    (np.float32, 8): (3, 6),
+    (np.float32, 16): (2, 4),
+    (np.float64, 1): (12, 23),
+    (np.float64, 8): (6, 13),
+}
+"""Coefficients of exp and of log1p for each type and number of steps: enough for an error far below half a unit."""
+
+LOG_INTERVAL = [mp.mpf(-1) / 4, mp.mpf(1) / 2]
 
 
 def half_step(steps):
@@ -85,26 +93,44 @@ def show_polynomial(name, coefficients, error):
     show(name, coefficients)
 
 
-def show_steps(steps, dtype):
-    exact = [mp.mpf(2) ** (mp.mpf(j) / steps) for j in range(steps)]
+def show_parts(name, exact, dtype):
     high = [dtype(float(e)) for e in exact]
-    show("STEP_HIGH", high)
-    show("STEP_LOW", [dtype(float(e - mp.mpf(float(h)))) for e, h in zip(exact, high, strict=True)])
+    show(f"{name}_HIGH", high)
+    show(f"{name}_LOW", [dtype(float(e - mp.mpf(float(h)))) for e, h in zip(exact, high, strict=True)])
+
+
+def log1p_second(r):
+    """(log1p(r) - r) / r^2"""
+    if abs(r) < mp.mpf(10) ** -12:
+        return -mp.mpf(1) / 2 + r / 3
+    return (mp.log1p(r) - r) / r**2
+
+
+def show_unit_log(steps, terms, dtype):
+    """log1p on [0, 1] around j / (steps - 1): c is about 1 / (1 + that), in so few bits that c (1 + x) - 1 is rounded once"""
+    points = [mp.mpf(j) / (steps - 1) for j in range(steps)]
+    scales = [mp.nint(256 / (1 + point)) / 256 for point in points]
+    half = mp.mpf("1.0001") / 2 / (steps - 1)
+    ends = [c * (1 + min(max(x + s * half, 0), 1)) - 1 for c, x in zip(scales, points, strict=True) for s in (-1, 1)]
+    interval = [min(ends), max(ends)]
+    c = fitted(log1p_second, interval, terms, dtype)
+    show_polynomial("UNIT_POLYNOMIAL", c, relative_error(c, mp.log1p, lambda r: r, interval))
+    show("UNIT_SCALE", [dtype(float(scale)) for scale in scales])
+    show_parts("UNIT_LOG", [-mp.log(scale) for scale in scales], dtype)
 
 
 def main():
-    for (dtype, steps), terms in EXP_TERMS.items():
+    for (dtype, steps), (exp_terms, log_terms) in TERMS.items():
         print(f"{dtype.__name__}, {steps} steps:")
         interval = [-half_step(steps), half_step(steps)]
-        c = fitted_exp(interval, steps, terms, dtype)
+        c = fitted_exp(interval, steps, exp_terms, dtype)
         show_polynomial("EXP_POLYNOMIAL", c, relative_error(c, mp.exp, lambda r: 1 + r, interval))
         if steps > 1:
-            show_steps(steps, dtype)
-    interval = [mp.mpf(-1) / 4, mp.mpf(1) / 2]
-    for dtype, terms in ((np.float32, 11), (np.float64, 23)):
-        print(f"{dtype.__name__}:")
-        c = [dtype(-0.5), *fitted(log1p_rest, interval, terms - 1, dtype)]
-        show_polynomial("LOG1P_POLYNOMIAL", c, relative_error(c, mp.log1p, lambda f: f, interval))
+            show_parts("STEP", [mp.mpf(2) ** (mp.mpf(j) / steps) for j in range(steps)], dtype)
+            show_unit_log(steps, log_terms, dtype)
+        else:
+            c = [dtype(-0.5), *fitted(log1p_rest, LOG_INTERVAL, log_terms - 1, dtype)]
+            show_polynomial("LOG1P_POLYNOMIAL", c, relative_error(c, mp.log1p, lambda f: f, LOG_INTERVAL))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,7 @@
 
 #include <math.h>
 
-/* c[0] + c[1] x + ... + c[n-1] x^(n-1), by Horner's rule */
-SIMD vec polynomial(vec x, const real *c, int n) {
-    vec sum = v_set(c[n - 1]);
-#pragma GCC unroll 16
-    for (int i = n - 2; i >= 0; i--) sum = v_mul_add(sum, x, v_set(c[i]));
-    return sum;
-}
-
-/* The same as c[0] + x (odd(x^2) x + even(x^2)): two chains of half the length, and a last step that keeps the error small */
+/* c[0] + x (odd(x^2) x + even(x^2)): two chains of half the length, and a last step that keeps the error small */
 SIMD vec long_polynomial(vec x, const real *c, int n) {
     const vec square = v_mul(x, x);
     vec last = v_set(c[n - 1]), other = v_set(c[n - 2]);
@@ -32,8 +24,17 @@ SIMD vec long_polynomial(vec x, const real *c, int n) {
     return v_mul_add(rest, x, v_set(c[0]));
 }
 
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1), by Horner's rule */
+SIMD vec polynomial(vec x, const real *c, int n) {
+    if (n > 8) return long_polynomial(x, c, n);
+    vec sum = v_set(c[n - 1]);
+#pragma GCC unroll 8
+    for (int i = n - 2; i >= 0; i--) sum = v_mul_add(sum, x, v_set(c[i]));
+    return sum;
+}
+
 /* e^x = 2^n e^r for n in steps of 1 / STEPS, and t = n + STEP_MAGIC;  r = x - n ln 2 = high - n LN2_LOW,
-   e^r = 1 + p,  p = r + r^2 Q(r);  2^n = 2^floor(n) step,  and step (1 + p) = step + v_of_step(t, p) */
+   e^r = 1 + p,  p = r + r^2 Q(r);  2^n = 2^floor(n) step,  and step (1 + p) = step + of_step(t, p) */
 struct exp_parts {
     vec t, n, high, r, square, q;
 };
@@ -45,12 +46,18 @@ SIMD struct exp_parts exp_parts(vec x) {
     return (struct exp_parts){t, n, high, r, v_mul(r, r), q};
 }
 
+/* step p, and what the number step rounds away */
+SIMD vec of_step(vec t, vec p, vec *step) {
+    *step = v_step(STEP_HIGH, t);
+    return STEPS == 1 ? p : v_mul_add(*step, p, v_step(STEP_LOW, t));
+}
+
 /* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + r^2 Q comes first, or e^x would not be monotone. */
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const struct exp_parts p = exp_parts(x);
     vec step;
-    const vec beyond_step = v_of_step(p.t, v_mul_add(p.square, p.q, p.r), &step);
+    const vec beyond_step = of_step(p.t, v_mul_add(p.square, p.q, p.r), &step);
     return v_scale_by_step_where(counts, v_add(step, beyond_step), p.t, k);
 }
 
@@ -59,7 +66,7 @@ SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts p = exp_parts(x);
     const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), curve = v_mul(p.square, p.q);
     vec step;
-    const vec beyond_step = v_of_step(p.t, v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve)), &step);
+    const vec beyond_step = of_step(p.t, v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve)), &step);
     *high = v_add(step, beyond_step);
     *low = v_sub(beyond_step, v_sub(*high, step)); /* exact: Dekker's Fast2Sum, for |beyond_step| < step */
     return v_sub(v_add(v_sub(p.n, to_floor), magic), magic);
@@ -76,7 +83,7 @@ SIMD vec v_exp(vec x) {
 /* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f). What k LN2_HIGH + f rounds away is kept: it can be half of
    a unit of a result that is smaller than either. */
 SIMD vec log_of_parts(vec k, vec f) {
-    const vec p = long_polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
     const vec high = v_mul(k, v_set(LN2_HIGH)), sum = v_add(high, f), lost = v_sub(f, v_sub(sum, high));
     return v_add(sum, v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost));
 }
@@ -92,13 +99,24 @@ SIMD vec v_log1p(vec x) {
 }
 
 /* The same for x of [0, 1] and nan: k is 1 above 1/2, where f = (x - 1) / 2, and 0 below, where f = x. */
-SIMD vec v_log1p_unit(vec x) {
+SIMD vec log1p_of_halves(vec x) {
     const vec zero = v_set(0), half = v_set((real)0.5);
     const mask low = v_not_less(half, x);
     const vec f = v_select(low, x, v_mul_add(x, half, v_set((real)-0.5)));
-    const vec p = long_polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
+    const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
     const vec tail = v_mul_add(v_mul(f, f), p, v_select(low, zero, v_set(LN2_LOW)));
     return v_add(v_select(low, zero, v_set(LN2_HIGH)), v_add(f, tail));
+}
+
+/* log1p(x) = -log c + log1p(r),  r = c (1 + x) - 1, for x of [0, 1] and nan: c is UNIT_SCALE[j] for x near j / (STEPS - 1), and
+   its few bits make r exact but for one rounding. */
+SIMD vec v_log1p_unit(vec x) {
+    if (STEPS == 1) return log1p_of_halves(x);
+    const vec t = v_mul_add(x, v_set(STEPS - 1), v_set(ROUNDING_MAGIC)), c = v_step(UNIT_SCALE, t);
+    const vec r = v_mul_add(x, c, v_sub(c, v_set(1)));
+    const vec p = polynomial(r, UNIT_POLYNOMIAL, sizeof UNIT_POLYNOMIAL / sizeof *UNIT_POLYNOMIAL);
+    const vec rest = v_mul_add(v_mul(r, r), p, v_step(UNIT_LOG_LOW, t));
+    return v_add(v_step(UNIT_LOG_HIGH, t), v_add(r, rest));
 }
 
 /* log(x) = k ln 2 + log1p(f),  x = 2^k (1 + f) */

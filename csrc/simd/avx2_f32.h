@@ -106,10 +106,8 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
     return _mm256_mul_ps(_mm256_mul_ps(a, pow2(half)), pow2(_mm256_sub_epi32(whole, half)));
 }
 
-SIMD vec v_of_step(vec t, vec p, vec *step) {
-    const __m256i j = _mm256_castps_si256(t); /* of which the permutation takes the lowest bits */
-    *step = _mm256_permutevar8x32_ps(v_load(STEP_HIGH), j);
-    return v_mul_add(*step, p, _mm256_permutevar8x32_ps(v_load(STEP_LOW), j));
+SIMD vec v_step(const real *table, vec t) {
+    return _mm256_permutevar8x32_ps(v_load(table), _mm256_castps_si256(t)); /* which takes the lowest bits of t */
 }
 /* floor(t - STEP_MAGIC) as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
 SIMD __m256i exponent_of_step(vec t) {

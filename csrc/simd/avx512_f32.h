@@ -100,10 +100,8 @@ SIMD vec v_split(vec a, vec *exponent) {
 }
 SIMD vec v_exponent(vec a) { return _mm512_getexp_ps(a); }
 SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
-SIMD vec v_of_step(vec t, vec p, vec *step) {
-    const __m512i j = _mm512_castps_si512(t); /* of which the permutation takes the lowest bits */
-    *step = _mm512_permutexvar_ps(j, v_load(STEP_HIGH));
-    return v_mul_add(*step, p, _mm512_permutexvar_ps(j, v_load(STEP_LOW)));
+SIMD vec v_step(const real *table, vec t) {
+    return _mm512_permutexvar_ps(_mm512_castps_si512(t), v_load(table)); /* which takes the lowest bits of t */
 }
 SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
     const vec n = v_sub(t, v_set(STEP_MAGIC));

@@ -30,9 +30,11 @@ static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n L
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
-/* exp cuts a binade into STEPS: as many as the instruction set looks up in a register, which makes the polynomial short.
-   EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] + STEP_LOW[j]. */
-#if STEPS == 16 /* relative error in e^r 4.7e-9 */
+/* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
+   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] +
+   STEP_LOW[j]. UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
+   UNIT_LOG_HIGH[j] + UNIT_LOG_LOW[j] its logarithm's opposite. */
+#if STEPS == 16 /* relative errors in e^r 4.7e-9, in log1p(r) 9.9e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000148p-1f, 0x1.55565cp-3f};
 static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fe0p+0f, 0x1.3dea64p+0f,
                                  0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
@@ -41,12 +43,33 @@ static const real STEP_LOW[] = {0x0.000000p+0f,   0x1.9f3122p-25f,  -0x1.c15742p
                                 0x1.4636e2p-25f,  0x1.824684p-25f,  -0x1.593abcp-25f, -0x1.5bd5ecp-27f,
                                 0x1.9fcef4p-26f,  -0x1.829fd0p-25f, 0x1.15506ep-27f,  0x1.51f848p-27f,
                                 -0x1.a94b14p-26f, -0x1.3d56b2p-27f, -0x1.822dbcp-27f, 0x1.52486cp-27f};
-#elif STEPS == 8 /* relative error in e^r 3.3e-10 */
+static const real UNIT_POLYNOMIAL[] = {-0x1.fffffep-2f, 0x1.55556cp-2f, -0x1.002d3cp-2f, 0x1.987c08p-3f};
+static const real UNIT_SCALE[] = {0x1.000000p+0f, 0x1.e00000p-1f, 0x1.c40000p-1f, 0x1.aa0000p-1f,
+                                  0x1.940000p-1f, 0x1.800000p-1f, 0x1.6e0000p-1f, 0x1.5e0000p-1f,
+                                  0x1.4e0000p-1f, 0x1.400000p-1f, 0x1.340000p-1f, 0x1.280000p-1f,
+                                  0x1.1c0000p-1f, 0x1.120000p-1f, 0x1.080000p-1f, 0x1.000000p-1f};
+static const real UNIT_LOG_HIGH[] = {0x0.000000p+0f, 0x1.08598cp-4f, 0x1.fe8914p-4f, 0x1.7898d8p-3f,
+                                     0x1.e530f0p-3f, 0x1.269622p-2f, 0x1.57bf76p-2f, 0x1.858558p-2f,
+                                     0x1.b56fa0p-2f, 0x1.e148a2p-2f, 0x1.04360cp-1f, 0x1.188ee4p-1f,
+                                     0x1.2dbf56p-1f, 0x1.4019c2p-1f, 0x1.5322e2p-1f, 0x1.62e430p-1f};
+static const real UNIT_LOG_LOW[] = {0x0.000000p+0f,   -0x1.4c38c0p-29f, -0x1.890aa6p-30f, 0x1.51131cp-29f,
+                                    -0x1.8efedep-35f, -0x1.d9648ep-27f, -0x1.86e5c0p-27f, -0x1.124680p-27f,
+                                    0x1.118a42p-28f,  -0x1.76364cp-28f, -0x1.89fc54p-29f, 0x1.e4794cp-30f,
+                                    -0x1.09e418p-26f, 0x1.25ca94p-29f,  0x1.a19e16p-27f,  -0x1.05c610p-29f};
+#elif STEPS == 8 /* relative errors in e^r 3.3e-10, in log1p(r) 7.1e-11 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555b7cp-3f, 0x1.555970p-5f};
 static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
                                  0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
 static const real STEP_LOW[] = {0x0.000000p+0f,  -0x1.c15742p-27f, 0x1.4636e2p-25f,  -0x1.593abcp-25f,
                                 0x1.9fcef4p-26f, 0x1.15506ep-27f,  -0x1.a94b14p-26f, -0x1.822dbcp-27f};
+static const real UNIT_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555554p-2f,  -0x1.ffff52p-3f,
+                                       0x1.99a09cp-3f,  -0x1.56f92ep-3f, 0x1.1f4beap-3f};
+static const real UNIT_SCALE[] = {0x1.000000p+0f, 0x1.c00000p-1f, 0x1.8e0000p-1f, 0x1.660000p-1f,
+                                  0x1.460000p-1f, 0x1.2a0000p-1f, 0x1.140000p-1f, 0x1.000000p-1f};
+static const real UNIT_LOG_HIGH[] = {0x0.000000p+0f, 0x1.1178e8p-3f, 0x1.01eae6p-2f, 0x1.6e60eep-2f,
+                                     0x1.ce42f2p-2f, 0x1.151c40p-1f, 0x1.3c6080p-1f, 0x1.62e430p-1f};
+static const real UNIT_LOG_LOW[] = {0x0.000000p+0f,   0x1.13f23ep-30f,  -0x1.3b272ep-27f, 0x1.abc65cp-28f,
+                                    -0x1.fe6e30p-28f, -0x1.21ad3ep-26f, 0x1.86d7f6p-26f,  -0x1.05c610p-29f};
 #else            /* relative error in e^r 7.0e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.55551ap-5f,
                                       0x1.1110f6p-7f, 0x1.6d110ap-10f, 0x1.a0f86cp-13f};

@@ -30,15 +30,28 @@ static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n
 static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -746.0;             /* below -745.14 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 710.0;             /* above 709.79 e^x is infinite */
-/* exp cuts a binade into STEPS: as many as the instruction set looks up in a register, which makes the polynomial short.
-   EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] + STEP_LOW[j]. */
-#if STEPS == 8 /* relative error in e^r 1.0e-17 */
+/* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
+   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] +
+   STEP_LOW[j]. UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
+   UNIT_LOG_HIGH[j] + UNIT_LOG_LOW[j] its logarithm's opposite. */
+#if STEPS == 8 /* relative errors in e^r 1.0e-17, in log1p(r) 8.9e-20 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000000002ep-1, 0x1.555555555556ap-3,  0x1.5555554e93acap-5,
                                       0x1.1111110e10556p-7, 0x1.6c1b7131a0993p-10, 0x1.a01e2c15a33f3p-13};
 static const real STEP_HIGH[] = {0x1.0000000000000p+0, 0x1.172b83c7d517bp+0, 0x1.306fe0a31b715p+0, 0x1.4bfdad5362a27p+0,
                                  0x1.6a09e667f3bcdp+0, 0x1.8ace5422aa0dbp+0, 0x1.ae89f995ad3adp+0, 0x1.d5818dcfba487p+0};
 static const real STEP_LOW[] = {0x0.0000000000000p+0,   -0x1.19041b9d78a76p-55, 0x1.6f46ad23182e4p-55, 0x1.d4397afec42e2p-56,
                                 -0x1.bdd3413b26456p-54, 0x1.6e9f156864b27p-54,  0x1.7a1cd345dcc81p-54, 0x1.2ed02d75b3707p-55};
+static const real UNIT_POLYNOMIAL[] = {-0x1.0000000000000p-1, 0x1.5555555555555p-2, -0x1.0000000000002p-2, 0x1.9999999999a94p-3,
+                                       -0x1.5555555552273p-3, 0x1.249249241efb1p-3, -0x1.0000000d5d703p-3, 0x1.c71c74ad4cc60p-4,
+                                       -0x1.99996793f1a68p-4, 0x1.74587ae34f207p-4, -0x1.557f4fe9d06a7p-4, 0x1.3ea449e925c15p-4,
+                                       -0x1.18b58329ec25bp-4};
+static const real UNIT_SCALE[] = {0x1.0000000000000p+0, 0x1.c000000000000p-1, 0x1.8e00000000000p-1, 0x1.6600000000000p-1,
+                                  0x1.4600000000000p-1, 0x1.2a00000000000p-1, 0x1.1400000000000p-1, 0x1.0000000000000p-1};
+static const real UNIT_LOG_HIGH[] = {0x0.0000000000000p+0, 0x1.1178e8227e47cp-3, 0x1.01eae5626c691p-2, 0x1.6e60ee6af1972p-2,
+                                     0x1.ce42f18064743p-2, 0x1.151c3f6f29612p-1, 0x1.3c6080c36bfb5p-1, 0x1.62e42fefa39efp-1};
+static const real UNIT_LOG_LOW[] = {0x0.0000000000000p+0,  -0x1.0e63a5f01c691p-58, -0x1.18290bd2932e2p-59,
+                                    0x1.657c222d868cdp-58, 0x1.0798270b29f39p-56,  0x1.342eb628dba17p-56,
+                                    0x1.1930603d87b6ep-56, 0x1.abc9e3b39803fp-56};
 #else /* relative error in e^r 5.7e-19 */
 static const real EXP_POLYNOMIAL[] = {0x1.0000000000000p-1,  0x1.5555555555555p-3,  0x1.5555555555556p-5,
                                       0x1.1111111111111p-7,  0x1.6c16c16c162d4p-10, 0x1.a01a01a019b2ap-13,

@@ -180,12 +180,11 @@ static void test_steps(void) {
         for (size_t i = 0; i < LANES; i++) x[i] = (real)(1.0 + 0.999 * (double)i / LANES);
         const int whole = (int)floor((double)n / STEPS);
         const vec t = v_add(v_set((real)((double)n / STEPS)), v_set(STEP_MAGIC)), k = v_set((real)(n % 40));
-        vec step, none;
-        const vec lost = v_of_step(t, v_set(0), &step), beyond = v_of_step(t, v_set((real)0.01), &none);
         const long double exact = powl(2, (long double)n / STEPS - whole);
-        CHECK("v_of_step", same, step, (real)exact);
-        CHECK("v_of_step's rest", close_to_lost, lost, (real)(exact - (long double)(real)exact));
-        CHECK("v_of_step", close_to, beyond, (real)(exact + exact * (long double)(real)0.01 - (long double)(real)exact));
+        CHECK("v_step", same, v_step(STEP_HIGH, t), (real)exact);
+        CHECK("v_step", close_to_lost, v_step(STEP_LOW, t), (real)(exact - (long double)(real)exact));
+        const vec other = v_step(UNIT_LOG_HIGH, v_add(v_set((real)(n + 5 * STEPS * highest)), v_set(ROUNDING_MAGIC)));
+        CHECK("v_step", same, other, UNIT_LOG_HIGH[(n + 5 * STEPS * highest) % STEPS]);
         if (whole - n % 40 < lowest || whole - n % 40 > highest) continue;
         const vec scaled = v_scale_by_step_where(m_first(LANES), v_load(x), t, k);
         CHECK("v_scale_by_step_where", same, scaled, (real)ldexpl((long double)a, whole - n % 40));
