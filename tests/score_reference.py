@@ -74,6 +74,7 @@ def figures(rows, top_k=5):
         "mean_loss": mean,
         "sum_loss": loss.sum(),
         "standard_error": math.sqrt(n / (n - 1) * ((loss - mean * weight) ** 2).sum()) / norm,
+        "standard_deviation": loss.std(ddof=1),
         "perplexity": math.exp(mean),
         "bits": mean / math.log(2),
         "entropy": (rows["mass"] * rows["entropy"]).sum() / norm,

@@ -12,8 +12,8 @@ from crossent.scoring import confusions
 from score_reference import figures, row_figures, sample, soft_sample
 
 FIGURES = (
-    "rows", "ignored", "mean_loss", "sum_loss", "standard_error", "perplexity", "bits", "entropy", "accuracy", "top_accuracy",
-    "brier", "ece",
+    "rows", "ignored", "mean_loss", "sum_loss", "standard_error", "standard_deviation", "perplexity", "bits", "entropy",
+    "accuracy", "top_accuracy", "brier", "ece",
 )  # fmt: skip
 # each row's figures are within 4 ULP, and their means are no further
 RELATIVE = {np.float32: 1e-6, np.float64: 1e-12}

@@ -167,7 +167,8 @@ def test_infinite_losses():
 def test_a_row_without_a_softmax_is_wrong_and_makes_the_figures_it_enters_nan():
     score = crossent.score(np.array([[0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]]), np.array([0, 1, 1]))
     assert [name for name, value in vars(score).items() if isinstance(value, float) and math.isnan(value)] == [
-        "mean_loss", "sum_loss", "standard_error", "perplexity", "bits", "bits_per_byte", "entropy", "brier", "ece",
+        "mean_loss", "sum_loss", "standard_error", "standard_deviation", "perplexity", "bits", "bits_per_byte", "entropy",
+        "brier", "ece",
     ]  # fmt: skip
     assert score.rows == score.class_rows.sum() == score.loss_rows.sum() == score.bin_rows.sum() == 3
     assert score.accuracy == 0

@@ -190,6 +190,7 @@ def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add("--dim", type=int, default=1, metavar="D", help="the axis of the classes, not the first (1)")
     _add_ignored_and_weight(add)
     add("--label-smoothing", type=_part, default=0.0, metavar="E", help="from 0 to 1 (0)")
+    add("--context", type=_positive, metavar="T", help="rows are sequences of T: what a position is in the loss over position")
     add("--reduction", choices=("mean", "sum", "none"), default="mean", help="sum adds the sum; none prints the rows' losses")
 
     add = score.add_argument_group("what comes out").add_argument

@@ -98,6 +98,7 @@ def _job(options: argparse.Namespace) -> Job:
         ignore_index=options.ignore_index,
         label_smoothing=options.label_smoothing,
         reduction=options.reduction,
+        context=options.context,
     )
 
 

@@ -5,6 +5,8 @@ The one reason this file exists: a score must not depend on how its rows were cu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,11 @@ class ExactSum:
         for window, limb in other.limbs.items():
             self._limb(window)[:] += limb
         self._count(other.added)
+
+    def regroup(self, add: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
+        """Make other groups: `add` takes a number for each, and gives one for each of the new, the sum of some of the old."""
+        self.special = add(self.special)
+        self.limbs = {window: add(limb) for window, limb in self.limbs.items()}
 
     def values(self) -> NDArray[np.float64]:
         """Each sum, correctly rounded to float64."""

@@ -47,6 +47,7 @@ def members(run: Run) -> dict[str, Any]:
         "ignore_index": job.ignore_index,
         "label_smoothing": job.label_smoothing,
         "reduction": job.reduction,
+        "context": job.context,
         "loss": plain(run.loss),
         **run.score.to_dict(),
         "seconds": run.seconds,
@@ -65,7 +66,7 @@ def read(path: str) -> Run:
         job = Job(
             _several(members["logits"]),
             _several(members["targets"]),
-            **{name: members[name] for name in ("weight", "dim", "ignore_index", "label_smoothing", "reduction")},
+            **{name: members[name] for name in ("weight", "dim", "ignore_index", "label_smoothing", "reduction", "context")},
         )
         seconds = float(members["seconds"])
         return Run(job, Score.from_dict(members), tuple(members["shape"]), members["dtype"], members["signature"], seconds)

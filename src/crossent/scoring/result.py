@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 MOST_CONFUSED = 20  # pairs in ``to_dict``
 COUNTS = ("rows", "ignored")
 FIGURES = (
-    "temperature", "mean_loss", "sum_loss", "standard_error", "perplexity", "bits", "bits_per_byte", "entropy", "accuracy",
-    "top_accuracy", "brier", "ece",
+    "temperature", "mean_loss", "sum_loss", "standard_error", "standard_deviation", "perplexity", "bits", "bits_per_byte",
+    "entropy", "accuracy", "top_accuracy", "brier", "ece",
 )  # fmt: skip
 GROUPS = {  # of arrays of one length, edges apart: their names in JSON, and here
     "per_class": {"rows": "class_rows", "mean_loss": "class_loss", "accuracy": "class_accuracy"},
@@ -26,6 +26,7 @@ GROUPS = {  # of arrays of one length, edges apart: their names in JSON, and her
         "accuracy": "bin_accuracy",
     },
 }
+POSITIONS = {"width": "position_width", "rows": "position_rows", "mean_loss": "position_loss"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ class Score:
         ``cross_entropy(..., reduction="sum")`` of all rows.
     standard_error : float
         Of `mean_loss`, from the spread of the rows, taken as independent; with class weights, that of a ratio of means.
+    standard_deviation : float
+        Of the rows' losses.
     perplexity : float
         exp(mean_loss).
     bits : float
@@ -75,6 +78,10 @@ class Score:
     confusions : ndarray of int64, shape (P, 3), or None
         Target, predicted class and number of rows of each wrong pair, most rows first, of equals in the order of the
         classes. None if there are more than 2**20 different pairs, which are too many to count.
+    position_width, position_rows, position_loss : ndarray, shape (A) and twice (P) or (P, Q), or None
+        Number of rows and mean of their losses over position: element [i] is about the positions from width[0] * i
+        to width[0] * (i + 1) - 1, element [i, j] about such a range along each of two axes. What a position is
+        ``Scorer`` says; None if that of a row is not known.
     """
 
     rows: int
@@ -83,6 +90,7 @@ class Score:
     mean_loss: float
     sum_loss: float
     standard_error: float
+    standard_deviation: float
     perplexity: float
     bits: float
     bits_per_byte: float
@@ -101,6 +109,9 @@ class Score:
     bin_confidence: NDArray[np.float64]
     bin_accuracy: NDArray[np.float64]
     confusions: NDArray[np.int64] | None
+    position_width: NDArray[np.int64] | None
+    position_rows: NDArray[np.int64] | None
+    position_loss: NDArray[np.float64] | None
 
     @property
     def classes(self) -> int:
@@ -120,7 +131,8 @@ class Score:
         groups = {group: {key: plain(getattr(self, name)) for key, name in names.items()} for group, names in GROUPS.items()}
         confusions = None if self.confusions is None else self.confusions[:MOST_CONFUSED]
         scalars = {name: plain(getattr(self, name)) for name in (*COUNTS, "classes", *FIGURES)}
-        return scalars | groups | {"confusions": plain(confusions)}
+        positions = None if self.position_rows is None else {key: plain(getattr(self, name)) for key, name in POSITIONS.items()}
+        return scalars | groups | {"confusions": plain(confusions), "positions": positions}
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> Score:
@@ -137,7 +149,18 @@ class Score:
             values |= {name: arrays[key] for key, name in names.items()}
         confusions = figures["confusions"]
         values["confusions"] = None if confusions is None else np.array(confusions, np.int64).reshape(-1, 3)
-        return cls(**values)
+        return cls(**values | _positions(figures["positions"]))
+
+
+def _positions(figures: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The loss over position out of JSON."""
+    if figures is None:
+        return dict.fromkeys(POSITIONS.values())
+    width, rows = (np.array(figures[key], np.int64) for key in ("width", "rows"))
+    loss = np.array(figures["mean_loss"], np.float64)
+    if not 0 < len(width) == rows.ndim < 3 or rows.shape != loss.shape or not width.all():
+        raise ValueError(f"expected positions of one shape, but got {rows.shape} rows, {loss.shape} losses, widths {width}")
+    return dict(zip(POSITIONS.values(), (width, rows, loss), strict=True))
 
 
 def plain(value: Any) -> Any:

@@ -38,6 +38,7 @@ class Job:
     ignore_index: int = -100
     label_smoothing: float = 0.0
     reduction: str = "mean"
+    context: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,11 @@ class _Work:
     def __init__(self, job: Job, stack: ExitStack) -> None:
         self.logits = stack.enter_context(Source(job.logits, as_bfloat16=job.as_bfloat16))
         self.targets = stack.enter_context(Source(job.targets, integers=True))
-        axis = _class_axis(job.dim, self.logits, self.targets)
+        axis = _class_axis(job, self.logits, self.targets)
         weight = read_weight(job.weight, self.logits.shape[axis]) if job.weight else None
-        self.scorer = Scorer(weight=weight, ignore_index=job.ignore_index, label_smoothing=job.label_smoothing, dim=axis)
+        self.scorer = Scorer(
+            weight=weight, ignore_index=job.ignore_index, label_smoothing=job.label_smoothing, dim=axis, context=job.context
+        )
         self.signature = _signature(job, axis, weight, self.logits)
         self.rows, self.seconds = 0, 0.0  # that are done, and that they took before this process
         self.losses: LossFile | None = None
@@ -125,7 +128,7 @@ class _Work:
         """Score all rows that are not done, and return the seconds that all took."""
         began = time.perf_counter() - self.seconds
         for x, t in chunks(self.logits, self.targets, most=most) if math.prod(self.targets.shape) else ():
-            losses = _score_chunk(self.scorer, x, t)
+            losses = _score_chunk(self.scorer, x, t, self.rows)
             self.rows += len(losses)
             if self.losses:
                 self.losses.append(losses)
@@ -146,9 +149,9 @@ class _Work:
             losses_to.writelines(csv_text(self.losses.tables()))
 
 
-def _class_axis(dim: int, logits: Source, targets: Source) -> int:
+def _class_axis(job: Job, logits: Source, targets: Source) -> int:
     """The class axis, from 1; checks that logits and targets fit together."""
-    shape = logits.shape
+    shape, dim = logits.shape, job.dim
     if len(shape) < 2:
         raise DataError(f"{logits.name}: expected shape (N, C) or (N, C, d1, ..., dK), but got {shape}")
     if not -len(shape) < dim < len(shape) or dim == 0:
@@ -158,6 +161,10 @@ def _class_axis(dim: int, logits: Source, targets: Source) -> int:
     expected = shape[:axis] + shape[axis + 1 :]
     if targets.shape != expected:
         raise DataError(f"{targets.name}: expected shape {expected} for logits of shape {shape}, but got {targets.shape}")
+    if job.context and len(shape) > 2:
+        raise UsageError(
+            f"--context: expected logits of shape (N, C), but got {shape}, whose positions are along the other axes"
+        )
     if shape[axis] == 0:
         raise DataError(f"{logits.name}: expected one class or more, but got shape {shape}")
     return axis
@@ -186,6 +193,7 @@ def _signature(job: Job, axis: int, weight: NDArray[Any] | None, logits: Source)
         "dim": axis,
         "ignore_index": job.ignore_index,
         "label_smoothing": job.label_smoothing,
+        "context": job.context or "none",
         "weight": "none" if weight is None else hashlib.sha256(weight.astype(np.float64).tobytes()).hexdigest()[:12],
         "dtype": logits.dtype.name,
         "shape": "x".join(map(str, logits.shape)),
@@ -195,9 +203,9 @@ def _signature(job: Job, axis: int, weight: NDArray[Any] | None, logits: Source)
     return "|".join(f"{name}:{value}" for name, value in fields.items())
 
 
-def _score_chunk(scorer: Scorer, x: Chunk, t: Chunk) -> NDArray[Any]:
+def _score_chunk(scorer: Scorer, x: Chunk, t: Chunk, position: int) -> NDArray[Any]:
     try:
-        losses = scorer.update(x.rows, t.rows, first_row=t.first)
+        losses = scorer.update(x.rows, t.rows, first_row=t.first, position=position)
     except IndexError as error:
         raise DataError(f"{t.name}: {error}") from None
     lost = np.isnan(losses)

@@ -6,6 +6,8 @@ Has ``rows.py`` score the rows of a chunk, and ``totals.py`` count and sum them.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +22,12 @@ ROWS_TOGETHER = 4096  # rows that are added to the totals at once, at least: a c
 
 
 class ScoredChunk(NamedTuple):
-    """The rows of a chunk, their number of classes, and whether their targets are probabilities."""
+    """The rows of a chunk, their number of classes, whether their targets are probabilities, and their positions if known."""
 
     rows: RowScores
     classes: int
     has_probabilities: bool
+    positions: Sequence[NDArray[np.int64]] = ()
 
 
 def score(
@@ -113,6 +116,17 @@ class Scorer:
     ----------
     weight, ignore_index, label_smoothing, temperature, top_k, dim
         As in ``crossent.score``.
+    context : int, optional
+        Rows are sequences of so many, one after the other: the position of a row is that in its sequence.
+
+    Notes
+    -----
+    The loss over position is known where each ``update`` says at which `position` its chunk begins. The position of a row is,
+    for logits of shape
+
+    * (N, C): its number, or what `context` leaves of it;
+    * (N, C, d1): its index along d1, as that of a token in a sequence;
+    * (N, C, d1, ..., dK): its indices along the last two axes, as those of a pixel in an image.
 
     Examples
     --------
@@ -137,6 +151,7 @@ class Scorer:
         temperature: float = 1.0,
         top_k: int = 5,
         dim: int | None = None,
+        context: int | None = None,
     ) -> None:
         self._weight = None if weight is None else np.array(weight)
         self._ignore_index = arguments.whole_number(ignore_index, "ignore_index")
@@ -146,19 +161,24 @@ class Scorer:
         if self._top_k < 1:
             raise ValueError(f"expected top_k of 1 or more, but got {top_k}")
         self._dim = dim
+        self._context = None if context is None else arguments.whole_number(context, "context")
+        if self._context is not None and self._context < 1:
+            raise ValueError(f"expected context of 1 or more, but got {context}")
         self._totals: Totals | None = None  # made when the number of classes is known
         self._has_probabilities: bool | None = None  # not known before the first row
         self._waiting: list[RowScores] = []  # that are not in the totals yet
+        self._waiting_positions: list[Sequence[NDArray[np.int64]]] = []  # of each of them, along as many axes
         self._waiting_rows = 0
 
-    def update(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> NDArray[Any]:
+    def update(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0, position: int | None = None) -> NDArray[Any]:
         """Add the rows of a chunk, and return their losses: ``cross_entropy(..., reduction="none")``, of 16 bits in float32.
 
-        Bad input raises before anything is added. `first_row` is the number of the chunk's first row, for that message.
+        Bad input raises before anything is added. `first_row` is the number of the chunk's first row, for that message;
+        `position` is its number among all rows, for the loss over position.
         """
-        return self.add(self.scored(logits, targets, first_row=first_row))
+        return self.add(self.scored(logits, targets, first_row=first_row, position=position))
 
-    def scored(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> ScoredChunk:
+    def scored(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0, position: int | None = None) -> ScoredChunk:
         """The first half of ``update``, which is nearly all of its work, for ``add``: threads may do it at the same time."""
         x, t = (arguments.plain_array(a, "score", name) for a, name in ((logits, "logits"), (targets, "targets")))
         axis = arguments.class_axis(self._dim, x, "score")
@@ -169,12 +189,16 @@ class Scorer:
             )  # fmt: skip
         except IndexError as error:
             raise self._named(error, t, x.shape[axis], first_row) from None
-        return ScoredChunk(rows, x.shape[axis], arguments.is_class_probabilities(x, t))
+        positions = () if position is None else _positions(rows.loss.shape, position, self._context)
+        return ScoredChunk(rows, x.shape[axis], arguments.is_class_probabilities(x, t), positions)
 
     def add(self, chunk: ScoredChunk) -> NDArray[Any]:
         """The second half of ``update``: add a chunk, and return its losses."""
         self._prepare(chunk.classes, chunk.has_probabilities if chunk.rows.loss.size else None)
         loss = chunk.rows.loss
+        if self._waiting and len(self._waiting_positions[0]) != len(chunk.positions):
+            self._settled()
+        self._waiting_positions.append(chunk.positions)
         self._waiting.append(chunk.rows._replace(loss=loss.copy()))  # what is returned may be written to
         self._waiting_rows += loss.size
         if self._waiting_rows >= ROWS_TOGETHER:
@@ -225,6 +249,7 @@ class Scorer:
             "label_smoothing": self._label_smoothing,
             "temperature": self._temperature,
             "top_k": self._top_k,
+            "context": self._context,
         }
 
     def _prepare(self, classes: int, has_probabilities: bool | None) -> Totals:
@@ -243,10 +268,10 @@ class Scorer:
     def _settled(self) -> Totals | None:
         """The totals of all rows so far."""
         if self._totals and self._waiting:
-            columns = zip(*self._waiting, strict=True)
-            rows = RowScores._make(np.concatenate([array.reshape(-1) for array in column]) for column in columns)
-            self._waiting, self._waiting_rows = [], 0
-            self._totals.add(rows, bool(self._has_probabilities))
+            rows = RowScores._make(_joined(column) for column in zip(*self._waiting, strict=True))
+            positions = [_joined(column) for column in zip(*self._waiting_positions, strict=True)]
+            self._waiting, self._waiting_positions, self._waiting_rows = [], [], 0
+            self._totals.add(rows, bool(self._has_probabilities), positions)
         return self._totals
 
     def _named(self, error: IndexError, targets: NDArray[Any], classes: int, first_row: int) -> IndexError:
@@ -256,6 +281,21 @@ class Scorer:
             return error
         index, row = first_row_of(bad, first_row)
         return IndexError(f"Target {targets[index]} is out of bounds: {row}, {classes} classes")
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate([array.reshape(-1) for array in arrays])
+
+
+def _positions(shape: tuple[int, ...], first: int, context: int | None) -> Sequence[NDArray[np.int64]]:
+    """The position of each row of a chunk of this shape, whose first row has this number, along one axis or two."""
+    if len(shape) > 1:
+        if context is not None:
+            raise ValueError(f"expected logits of shape (N, C) with context, but got rows of shape {shape}")
+        axes = np.indices(shape[-2:] if len(shape) > 2 else shape[1:], np.int64)
+        return [np.broadcast_to(axis, shape) for axis in axes]
+    numbers = np.arange(first, first + math.prod(shape), dtype=np.int64)
+    return [numbers if context is None else numbers % context]
 
 
 def first_row_of(mask: NDArray[np.bool_], offset: int) -> tuple[tuple[int, ...], str]:

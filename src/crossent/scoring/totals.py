@@ -8,6 +8,7 @@ order, and the figures depend on which rows were added and on nothing else, to t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent.scoring.confusions import PairCounts
 from crossent.scoring.exact_sum import ExactSum
+from crossent.scoring.profile import Profile
 from crossent.scoring.result import Score
 from crossent.scoring.rows import RowScores
 
@@ -41,6 +43,7 @@ class Totals:
         self.entropy = ExactSum(1)
         self.brier = ExactSum(1)
         self.confusions = PairCounts()
+        self.profile = Profile()
 
     @property
     def classes(self) -> int:
@@ -50,12 +53,13 @@ class Totals:
     def has_probabilities(self) -> bool:
         return bool(self.probability_rows.any())
 
-    def add(self, rows: RowScores, has_probabilities: bool) -> None:
-        """Add rows, arrays of one dimension, scored against class indices or against probabilities."""
+    def add(self, rows: RowScores, has_probabilities: bool, positions: Sequence[NDArray[np.int64]] = ()) -> None:
+        """Add rows, arrays of one dimension, scored against class indices or probabilities; their positions, if known."""
         scored = rows.rank >= 0
         self.ignored += np.count_nonzero(~scored)
         if not scored.all():
             rows = RowScores._make(a[scored] for a in rows)
+            positions = [p[scored] for p in positions]
         self.probability_rows += len(rows.rank) * has_probabilities
         loss, correct = rows.loss.astype(np.float64), rows.correct
         confidence_bin = np.nan_to_num(np.ceil(rows.confidence * RELIABILITY_BINS), nan=1).clip(1, RELIABILITY_BINS)
@@ -74,6 +78,8 @@ class Totals:
         self.brier.add(None, rows.brier)
         wrong = (rows.rank > 0) & (rows.predicted >= 0)
         self.confusions.add(rows.target[wrong] * self.classes + rows.predicted[wrong])
+        if positions:
+            self.profile.add(positions, loss)
 
     def merge(self, other: Totals) -> None:
         """Add the counts and sums of other rows of as many classes and ranks."""
@@ -85,26 +91,29 @@ class Totals:
                 mine.merge(theirs)
 
     def to_array(self) -> NDArray[np.float64]:
-        """The state in one array: the number of parts, their sizes, and the parts, one for each attribute."""
-        parts = [part if isinstance(part, np.ndarray) else part.to_array() for part in vars(self).values()]
-        return np.concatenate([[len(parts), *(part.size for part in parts)], *(part.reshape(-1) for part in parts)])
+        """The state in one array: the number of parts, their shapes, and the parts, one for each attribute."""
+        parts = [part[None] if isinstance(part, np.ndarray) else part.to_array() for part in vars(self).values()]
+        shapes = np.array([part.shape for part in parts])
+        return np.concatenate([[len(parts)], shapes.reshape(-1), *(part.reshape(-1) for part in parts)])
 
     @classmethod
     def from_array(cls, array: NDArray[np.float64]) -> Totals:
         """The totals that ``to_array`` gave."""
         count = int(array[0])
-        sizes, parts = array[1 : 1 + count].astype(np.intp), array[1 + count :]
-        totals = cls(int(sizes[2]), int(sizes[4]))
-        for (name, empty), part in zip(vars(totals).items(), np.split(parts, np.cumsum(sizes)[:-1]), strict=True):
-            if isinstance(empty, np.ndarray):
-                setattr(totals, name, part.copy())
-            else:
-                setattr(totals, name, type(empty).from_array(part.reshape(-1, empty.to_array().shape[1])))
+        shapes, parts = array[1 : 1 + 2 * count].astype(np.intp).reshape(-1, 2), array[1 + 2 * count :]
+        totals = cls(int(shapes[2, 1]), int(shapes[4, 1]))
+        ends = np.cumsum(shapes.prod(axis=1))
+        for (name, empty), part, shape in zip(vars(totals).items(), np.split(parts, ends[:-1]), shapes, strict=True):
+            part = part.reshape(shape)
+            setattr(totals, name, part[0].copy() if isinstance(empty, np.ndarray) else type(empty).from_array(part))
         return totals
 
     def score(self, weight: NDArray[np.float64], *, temperature: float = 1.0, nbytes: float | None = None) -> Score:
         """The figures, for what each class counts in a mean loss, and the number of bytes that the rows stand for."""
         rows, class_loss, class_weight = int(self.class_rows.sum()), self.class_loss.values(), weight * self.class_rows
+        squares = self.squared_loss.total()
+        known = 0 < self.profile.rows.sum() == rows  # the position of every row
+        position_rows, position_loss = self.profile.means() if known else (None, None)
         norm, cross, weight_squares = (math.fsum(a) for a in (class_weight, weight * class_loss, weight * class_weight))
         sum_loss = self.class_loss.total()
         mean_loss = _ratio(sum_loss, norm)
@@ -117,7 +126,8 @@ class Totals:
             temperature=temperature,
             mean_loss=mean_loss,
             sum_loss=sum_loss,
-            standard_error=standard_error(rows, sum_loss, self.squared_loss.total(), norm, cross, weight_squares),
+            standard_error=standard_error(rows, sum_loss, squares, norm, cross, weight_squares),
+            standard_deviation=standard_error(rows, sum_loss, squares, rows, sum_loss, rows) * math.sqrt(rows),
             perplexity=perplexity,
             bits=mean_loss / math.log(2),
             bits_per_byte=math.nan if nbytes is None else _ratio(sum_loss / math.log(2), nbytes),
@@ -136,6 +146,9 @@ class Totals:
             bin_confidence=_ratios(confidence, self.bin_rows),
             bin_accuracy=_ratios(self.bin_correct, self.bin_rows),
             confusions=self._confusions(),
+            position_width=np.array(self.profile.widths, np.int64) if known else None,
+            position_rows=position_rows,
+            position_loss=position_loss,
         )
 
     def _confusions(self) -> NDArray[np.int64] | None:
