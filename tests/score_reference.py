@@ -92,4 +92,5 @@ def figures(rows, top_k=5):
 
 def bits(score):
     """All figures of a Score, in a form that is equal where every bit is."""
-    return json.dumps({name: None if value is None else np.asarray(value).tolist() for name, value in vars(score).items()})
+    figures = vars(score) | (score.positions._asdict() if score.positions else {}) | {"positions": None}
+    return json.dumps({name: None if value is None else np.asarray(value).tolist() for name, value in figures.items()})

@@ -1,5 +1,6 @@
 """Pictures: ``crossent score --plot`` and ``crossent plot``, which draws the same from a result in JSON."""
 
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from command import leftovers, run, score
 from crossent.scoring import record
 from crossent.scoring.run import Job, score_files
 
+pytest.importorskip("matplotlib")
+
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "PNG"])
 def test_plot(data, suffix):
@@ -19,38 +22,164 @@ def test_plot(data, suffix):
     first = Path(f"report.{suffix}").read_bytes()
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix.lower()])
     assert score("--plot", f"report.{suffix}") == 0
-    if suffix == "svg":
-        assert Path("report.svg").read_bytes() == first
+    assert Path(f"report.{suffix}").read_bytes() == first
     assert leftovers(data) == [f"report.{suffix}"]
 
 
-def test_plot_says_what_was_scored(data):
+def test_the_style_is_its_own_and_stays_there(data):
+    import matplotlib
+
+    score("--plot", "report.svg")
+    before = Path("report.svg").read_bytes()
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "lines.linewidth": 9}):
+        settings = dict(matplotlib.rcParams)
+        assert score("--plot", "report.svg") == 0
+        assert dict(matplotlib.rcParams) == settings
+    assert Path("report.svg").read_bytes() == before
+
+
+# ---- what is drawn is what was counted -------------------------------------------------------------------------------
+
+
+def report(*names, **options):
+    """A Run, its Figure, and the Axes of the figure by their labels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     from crossent.scoring.plots import draw
 
-    np.save("w.npy", np.ones(5, np.float32))
-    result = score_files(Job(["logits.npy"], ["labels.npy"], weight="w.npy", label_smoothing=0.1))
+    result = score_files(Job(*([name] for name in names or ("logits.npy", "labels.npy")), **options))
     figure = draw(result)
-    title, summary = figure.get_suptitle(), figure.subfigs[0].get_suptitle()
-    assert title == "logits.npy against labels.npy"
+    FigureCanvasAgg(figure).draw()
+    axes = {panel.get_xlabel().split(";")[0].split(",")[0]: panel for panel in figure.get_axes()}
+    return result, figure, axes
+
+
+def heights(axes):
+    return [bar.get_height() for bar in axes.patches]
+
+
+def widths(axes):
+    return [bar.get_width() for bar in axes.patches]
+
+
+def texts(figure):
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+def test_titles_say_what_was_scored(data):
+    np.save("w.npy", np.ones(5, np.float32))
+    result, figure, _ = report(weight="w.npy", label_smoothing=0.1)
+    assert figure.get_suptitle() == "logits.npy against labels.npy"
+    summary = figure.subfigs[0].get_suptitle()
     assert summary.startswith("199 rows (1 more ignored), 5 classes, class weights, label smoothing 0.1: mean loss")
     assert f"accuracy {100 * result.score.accuracy:.2f} %" in summary
-    left, right = figure.subfigs[0].subfigs
-    losses, reliability, confidences = left.axes
-    assert sum(bar.get_height() for bar in losses.patches) == 199
-    assert sum(bar.get_height() for bar in confidences.patches) == 199
-    assert f"ECE {100 * result.score.ece:.2f} %" in reliability.get_title("left")
-    bars, _ = right.axes
-    assert [bar.get_width() for bar in bars.patches] == sorted(result.score.class_loss, reverse=True)
 
 
+def test_histograms_and_reliability_are_those_of_the_score(data):
+    result, figure, axes = report()
+    score = result.score
+    assert heights(axes["loss in nats"]) == score.loss_rows.tolist()
+    assert heights(axes["confidence of the prediction"]) == score.bin_rows.tolist()
+    assert f"ECE {100 * score.ece:.2f} % in 15 bins" in axes["confidence of the prediction"].get_xlabel()
+    (reliability,) = (panel for panel in figure.get_axes() if panel.get_ylabel() == "accuracy")
+    np.testing.assert_array_equal(heights(reliability), score.bin_accuracy)
+    intervals, confidence = reliability.collections
+    used = score.bin_rows > 0
+    drawn = [line[0, 1] for line in confidence.get_segments() if len(line)]
+    np.testing.assert_allclose(drawn, score.bin_confidence[used], rtol=1e-12)
+    for line, accuracy in zip(intervals.get_segments(), score.bin_accuracy[used], strict=True):
+        assert line[0, 1] - 1e-9 <= accuracy <= line[1, 1] + 1e-9
+
+
+def test_bars_and_their_figures_are_those_of_the_score(data):
+    result, figure, axes = report()
+    score = result.score
+    assert widths(axes["mean loss (nats)"]) == sorted(score.class_loss, reverse=True)
+    names = [label.get_text() for label in axes["mean loss (nats)"].get_yticklabels()]
+    assert names == [str(c) for c in score.worst_classes(5)]
+    assert widths(axes["rows"]) == score.confusions[:12, 2].tolist()
+    pairs = [label.get_text() for label in axes["rows"].get_yticklabels()]
+    assert pairs == [f"{true} → {predicted}" for true, predicted, _ in score.confusions[:12]]
+    true, predicted, rows = score.confusions[0]
+    share = f"{100 * rows / score.class_rows[true]:.2f} %"
+    assert {share, f"Most confused: {true} taken for {predicted}, {rows} of {score.class_rows[true]} times"} <= {*texts(figure)}
+
+
+def test_rare_classes_are_one_bar(data):
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([np.repeat(np.arange(12), 20), np.arange(12, 40)])
+    logits = rng.normal(size=(len(labels), 50)).astype(np.float32)
+    logits[np.arange(240), labels[:240]] += 4
+    np.save("logits.npy", logits)
+    np.save("labels.npy", labels)
+    result, figure, axes = report()
+    *common, rare = widths(axes["mean loss (nats)"])
+    assert common == sorted(result.score.class_loss[:12], reverse=True)[:11]
+    assert rare == pytest.approx(result.score.class_loss[12:40].mean())
+    assert axes["mean loss (nats)"].get_yticklabels()[-1].get_text() == "28 with fewer"
+    assert "mean loss (nats); worst 11 of 50 classes with 10 rows or more" in texts(figure)
+    assert any(text.startswith("Worst are the rare classes") for text in texts(figure))
+
+
+@pytest.mark.parametrize(("rows", "together"), [(120, 16), (640, 32), (6000, 64)])
+def test_the_line_over_position_is_of_means(data, rows, together):
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(rows, 4)) + np.linspace(0, 3, rows)[:, None] * np.eye(4)[0]).astype(np.float32)
+    np.save("logits.npy", logits)
+    np.save("labels.npy", np.zeros(rows, int))
+    result, figure, axes = report()
+    loss = -np.log(np.exp(logits[:, 0]) / np.exp(logits).sum(1))
+    profile = axes["row"]
+    values, edges, _ = profile.patches[0].get_data()
+    assert edges[1] == together
+    means = [part.mean() for part in np.split(loss, edges[1:-1])]
+    np.testing.assert_allclose(values, means, rtol=1e-6)
+    assert profile.get_xlim() == (0, rows)
+    assert result.score.positions.rows.sum() == rows
+    assert any(text.startswith("Highest at ") for text in texts(figure))
+
+
+def test_the_map_over_position_is_of_means(data):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(50, 3, 8, 130)).astype(np.float32)
+    logits[:, :, 2, 64:68] *= 9
+    labels = rng.integers(0, 3, (50, 8, 130))
+    labels[:, :, 100:] = -100
+    np.save("logits.npy", logits)
+    np.save("labels.npy", labels)
+    result, figure, axes = report()
+    (image,) = axes["position along d2"].get_images()
+    np.testing.assert_array_equal(image.get_array(), result.score.positions.mean_loss)
+    assert axes["position along d2"].get_xlim() == (0, 130)
+    assert axes["position along d2"].get_ylim() == (8, 0)
+    assert "Highest at (2, 67): " in "".join(texts(figure))  # where logits are large and know nothing
+
+
+def test_context_and_sequences_name_their_positions(data):
+    assert "row of each 50" in report(context=50)[2]
+    np.save("logits.npy", np.zeros((3, 40, 7)))
+    np.save("labels.npy", np.zeros((3, 40), int))
+    assert "position along d1" in report(dim=-1)[2]
+
+
+# ---- nothing is clipped, nothing overlaps ----------------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
 CURIOUS = {
-    "many classes": (np.random.default_rng(0).normal(size=(300, 50000)).astype(np.float32), np.arange(300) * 11),
+    "ten classes": (RNG.normal(size=(3000, 10)).astype(np.float32) * 3, RNG.integers(0, 10, 3000)),
+    "many classes": (RNG.normal(size=(300, 50000)).astype(np.float16), np.arange(300) * 11),
     "all ignored": (np.zeros((5, 3)), np.full(5, -100)),
     "one row": (np.zeros((1, 3)), np.zeros(1, int)),
     "one class": (np.zeros((9, 1)), np.zeros(9, int)),
-    "infinite": (np.array([[0, -np.inf]] * 9), np.arange(9) % 2),
-    "perfect": (np.array([[0, 999.0]] * 9), np.ones(9, int)),
+    "infinite": (np.array([[0, -np.inf]] * 90), np.arange(90) % 2),
+    "all infinite": (np.array([[0, -np.inf]] * 90), np.ones(90, int)),
+    "perfect": (np.array([[0, 999.0]] * 90), np.ones(90, int)),
+    "all wrong": (np.array([[999.0, 0]] * 90), np.ones(90, int)),
     "uneven": (np.concatenate([np.zeros((9999, 2)), np.ones((1, 2)) * [0, 5]]), np.zeros(10000, int)),
+    "millions": (RNG.normal(size=(1, 3, 2000, 1000)).astype(np.float16), RNG.integers(0, 3, (1, 2000, 1000))),
+    "narrow": (RNG.normal(size=(9, 3, 900, 2)).astype(np.float32), RNG.integers(0, 3, (9, 900, 2))),
 }
 
 
@@ -63,6 +192,41 @@ def test_plot_of_the_curious(data, case, capsys):
     Path("result.json").write_text(capsys.readouterr().out)
     assert run("plot", "result.json", "again.png") == 0, capsys.readouterr().err
     assert os.path.getsize("again.png") > 10000
+
+
+NAMES = [
+    "a name of a class that goes on and on (%d)",
+    "$\\alpha_%d^{",
+    "你好%d",
+    "tab\tname %d",
+    "née %d",
+    "WWWWWWWWWWWWWWWWWWWWWWWW%d",
+]
+
+
+@pytest.mark.parametrize("names", [False, True], ids=["numbers", "names"])
+@pytest.mark.parametrize("case", CURIOUS)
+def test_texts_are_on_the_page_and_apart(data, case, names, monkeypatch):
+    from matplotlib.text import Text
+
+    logits, labels = CURIOUS[case]
+    np.save("a-rather-long-name-of-a-file-with-logits-of-a-model.npy", logits)
+    np.save("labels.npy", labels)
+    Path("names.txt").write_text("".join(NAMES[c % len(NAMES)] % c + "\n" for c in range(logits.shape[1])))
+    _, figure, _ = report(
+        "a-rather-long-name-of-a-file-with-logits-of-a-model.npy", "labels.npy", class_names="names.txt" if names else None
+    )
+    drawn, draw = [], Text.draw
+    monkeypatch.setattr(Text, "draw", lambda self, renderer: (drawn.append(self), draw(self, renderer)))
+    figure.canvas.draw()
+    boxes = {text: text.get_window_extent() for text in drawn if text.get_visible() and text.get_text().strip()}
+    assert len(boxes) > 10
+    for text, box in boxes.items():
+        inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
+        assert inside, f"{text.get_text()!r} is clipped"
+    for (one, a), (other, b) in itertools.combinations(boxes.items(), 2):
+        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
+        assert apart, f"{one.get_text()!r} and {other.get_text()!r} overlap"
 
 
 # ---- crossent plot ---------------------------------------------------------------------------------------------------

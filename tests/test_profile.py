@@ -54,10 +54,10 @@ def test_means_are_those_of_their_definition(kind):
     score, losses = whole(logits, targets, context=context)
     positions = [p.reshape(-1) for p in positions(targets.size)]
     wanted = expected_means(positions, losses.reshape(-1), targets.reshape(-1) != -100, BINS[len(positions)])
-    assert score.position_width.tolist() == wanted[0]
-    np.testing.assert_array_equal(score.position_rows, wanted[1], strict=True)
-    np.testing.assert_allclose(score.position_loss, wanted[2], rtol=1e-14)
-    assert score.position_rows.sum() == score.rows
+    assert score.positions.width.tolist() == wanted[0]
+    np.testing.assert_array_equal(score.positions.rows, wanted[1], strict=True)
+    np.testing.assert_allclose(score.positions.mean_loss, wanted[2], rtol=1e-14)
+    assert score.positions.rows.sum() == score.rows
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,20 +89,20 @@ def test_a_merge_leaves_the_other_profile_alone():
     wide.merge(narrow)
     np.testing.assert_array_equal(narrow.to_array(), before)
     assert wide.widths == [8]
-    assert wide.means()[0].sum() == 2
+    assert wide.positions().rows.sum() == 2
 
 
 def test_positions_may_be_as_large_as_they_like():
     profile = Profile()
     profile.add([np.array([0, 2**62])], np.array([1.0, 3.0]))
     assert profile.widths == [2**56]
-    assert profile.means()[1][[0, 64]].tolist() == [1, 3]
+    assert profile.positions().mean_loss[[0, 64]].tolist() == [1, 3]
 
 
 def test_a_loss_that_is_infinite_or_nan_stays_where_it_is():
     logits = np.array([[0.0, -np.inf], [0.0, 0.0], [np.nan, 0.0], [0.0, 0.0]])
     score, _ = whole(logits, np.array([1, 0, 0, 0]))
-    np.testing.assert_array_equal(score.position_loss.round(4), [np.inf, 0.6931, np.nan, 0.6931])
+    np.testing.assert_array_equal(score.positions.mean_loss.round(4), [np.inf, 0.6931, np.nan, 0.6931])
     assert np.isnan(score.standard_deviation)
 
 
@@ -115,19 +115,19 @@ def test_positions_are_known_of_all_rows_or_not_at_all(first):
     if not first:
         one, other = other, one
     one.merge(other)
-    assert one.result().position_rows is one.result().position_loss is one.result().position_width is None
+    assert one.result().positions is None
     images = crossent.Scorer()
     images.update(logits[:, :, None, None], targets[:, None, None], position=0)
     rows = crossent.Scorer()
     rows.update(logits, targets, position=0)
     rows.merge(images)  # positions along one axis, and along two
-    assert rows.result().position_rows is None
+    assert rows.result().positions is None
     assert rows.result().rows == 2 * (targets != -100).sum()
 
 
 def test_no_rows_have_no_position():
     score, _ = whole(np.zeros((5, 3)), np.full(5, -100))
-    assert score.position_rows is None
+    assert score.positions is None
     assert score.to_dict()["positions"] is None
 
 
@@ -151,8 +151,8 @@ def test_json_holds_the_positions(kind):
     (rows, *inner), context, _ = KINDS[kind]
     score, _ = whole(*sample(rows, 4, np.float32, inner), context=context)
     again = Score.from_dict(json.loads(json.dumps(score.to_dict(), allow_nan=False)))
-    for name in ("position_width", "position_rows", "position_loss"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(score, name), strict=True)
+    for got, expected in zip(again.positions, score.positions, strict=True):
+        np.testing.assert_array_equal(got, expected, strict=True)
 
 
 def positions_of(capsys, *arguments):

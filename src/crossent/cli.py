@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import crossent
 from crossent import commands
-from crossent.scoring.errors import DataError, UsageError
+from crossent.scoring.errors import DataError, UsageError, printable
 from crossent.scoring.run import MAX_MEMORY
 
 OK, FAILED, USAGE, BAD_DATA, ABOVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_stdout()
         status, text = _explained(error)
         if not isinstance(error, BrokenPipeError):  # then whoever read our output has left: nobody to tell
-            print(f"crossent {options.command}: {_printable(text)}", file=sys.stderr)
+            print(f"crossent {options.command}: {printable(text)}", file=sys.stderr)
         return status
 
 
@@ -140,11 +140,6 @@ def _explained(error: BaseException) -> tuple[int, str]:
             return FAILED, f"error: {error}"
 
 
-def _printable(text: str) -> str:
-    """A text with names out of files in it, on one line and without orders to the terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
 @contextmanager
 def _leaving_on_sigterm() -> Iterator[None]:
     """SIGTERM ends the block by SystemExit, so that temporary files are removed."""
@@ -174,6 +169,7 @@ def _parser() -> Parser:
     plot = add("plot", help="draw what crossent score --format json wrote", epilog=PLOT_EPILOG)
     plot.add_argument("result", metavar="RESULT", help="what crossent score --format json wrote")
     plot.add_argument("picture", metavar="PICTURE", help=f"file to write ({', '.join(commands.PICTURES)})")
+    _add_class_names(plot.add_argument)
     plot.set_defaults(run=commands.plot)
     info = add("info", help="show versions, instruction sets and threads")
     info.set_defaults(run=commands.info)
@@ -198,6 +194,7 @@ def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add("--worst", type=_count, default=5, metavar="K", help="classes of largest mean loss to list (5)")
     add("--output", metavar="FILE", help=f"write the loss of each row ({', '.join(commands.OUTPUTS)})")
     add("--resume", action="store_true", help="go on where a run with this --output was killed")
+    _add_class_names(add)
     add("--plot", metavar="FILE", help=f"draw the report ({', '.join(commands.PICTURES)})")
     add("--fail-above", type=_limit, metavar="X", help="exit with 4 where the loss is above X, or nan")
 
@@ -220,6 +217,10 @@ def _add_compare_arguments(compare: argparse.ArgumentParser) -> None:
 def _add_ignored_and_weight(add: Any) -> None:
     add("--ignore-index", type=int, default=-100, metavar="N", help="leave out rows with this label (-100)")
     add("--weight", metavar="FILE", help="class weights, shape (C)")
+
+
+def _add_class_names(add: Any) -> None:
+    add("--class-names", metavar="FILE", help="names of classes: one a line; or .json, a list or a vocab.json")
 
 
 def _add_format(add: Any) -> None:

@@ -12,12 +12,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import crossent
 from crossent.scoring import compare as comparing
 from crossent.scoring import losses, record, report
 from crossent.scoring.errors import UsageError
 from crossent.scoring.files import atomic_file
+from crossent.scoring.names import read_class_names
 from crossent.scoring.progress import Progress
 from crossent.scoring.run import Job, Run, score_files
 from crossent.scoring.sources import STDIN, places
@@ -72,8 +74,11 @@ def compare(options: argparse.Namespace) -> bool:
 def plot(options: argparse.Namespace) -> bool:
     """``crossent plot``"""
     _check_picture(options.picture)
-    _check_output(options.picture, [options.result])
-    _draw(record.read(options.result), options.picture)
+    _check_output(options.picture, [options.result, *filter(None, [options.class_names])])
+    run = record.read(options.result)
+    if options.class_names:
+        run = replace(run, class_names=read_class_names(options.class_names, run.score.classes))
+    _draw(run, options.picture)
     return True
 
 
@@ -99,6 +104,7 @@ def _job(options: argparse.Namespace) -> Job:
         label_smoothing=options.label_smoothing,
         reduction=options.reduction,
         context=options.context,
+        class_names=options.class_names,
     )
 
 
@@ -112,7 +118,7 @@ def _check_score(options: argparse.Namespace, job: Job) -> None:
     if options.reduction == "none" and (options.format in ("json", "table") or options.fail_above is not None):
         raise UsageError("--reduction none prints the rows' losses as csv: no --format, no --fail-above")
     for path in filter(None, (options.output, options.plot)):
-        _check_output(path, [*names, *filter(None, [job.weight])])
+        _check_output(path, [*names, *filter(None, [job.weight, job.class_names])])
     if options.output:
         if not options.output.lower().endswith(OUTPUTS):
             raise UsageError(f"{options.output}: expected a name that ends in {', '.join(OUTPUTS)}")

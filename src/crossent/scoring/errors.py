@@ -1,4 +1,7 @@
-"""The errors of the command's own, and what turns a parser's complaints into them. ``cli.py`` gives each its exit status."""
+"""The errors of the command's own, what turns a parser's complaints into them, and texts from outside into printable ones.
+
+``cli.py`` gives each error its exit status.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ class UsageError(Exception):
 
 class DataError(ValueError):
     """A file whose content cannot be used, in one line: the file, what it has and what was expected."""
+
+
+def printable(text: str) -> str:
+    """A text out of a file, or with names of files in it, on one line and without orders to the terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @contextmanager

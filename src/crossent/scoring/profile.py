@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossent.scoring.exact_sum import ExactSum
+from crossent.scoring.result import Positions
 
 BINS = {0: (), 1: (128,), 2: (64, 64)}  # by the number of axes: what can be seen in a picture
 
@@ -58,13 +59,13 @@ class Profile:
         self.rows += other.rows
         self.loss.merge(other.loss)
 
-    def means(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def positions(self) -> Positions:
         """Rows and mean loss of each bin, up to the last bin along each axis that has a row."""
         rows = self.rows.reshape(self.shape)
         used = tuple(slice(int(at.max(initial=-1)) + 1) for at in np.nonzero(rows))
         with np.errstate(invalid="ignore"):
             loss = self.loss.values().reshape(self.shape) / rows
-        return rows[used].astype(np.int64), loss[used]
+        return Positions(np.array(self.widths, np.int64), rows[used].astype(np.int64), loss[used])
 
     def to_array(self) -> NDArray[np.float64]:
         """The state: the widths, the rows, each behind a number, and the array of the ExactSum."""

@@ -11,6 +11,7 @@ from typing import Any
 from crossent import __version__
 from crossent.scoring.errors import reading
 from crossent.scoring.files import InputFile
+from crossent.scoring.names import checked_names
 from crossent.scoring.report import rate
 from crossent.scoring.result import Score, plain
 from crossent.scoring.run import Job, Run
@@ -49,6 +50,7 @@ def members(run: Run) -> dict[str, Any]:
         "reduction": job.reduction,
         "context": job.context,
         "loss": plain(run.loss),
+        "class_names": run.class_names,
         **run.score.to_dict(),
         "seconds": run.seconds,
         "rows_per_second": rate(run),
@@ -68,8 +70,11 @@ def read(path: str) -> Run:
             _several(members["targets"]),
             **{name: members[name] for name in ("weight", "dim", "ignore_index", "label_smoothing", "reduction", "context")},
         )
-        seconds = float(members["seconds"])
-        return Run(job, Score.from_dict(members), tuple(members["shape"]), members["dtype"], members["signature"], seconds)
+        score, names = Score.from_dict(members), members["class_names"]
+        if names is not None:
+            names = checked_names(names, score.classes, path)
+        of_what = tuple(members["shape"]), members["dtype"], members["signature"]
+        return Run(job, score, *of_what, float(members["seconds"]), names)
 
 
 def _one_or_all(names: Sequence[str]) -> str | list[str]:

@@ -44,13 +44,18 @@ def figures(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def worst_classes(run: Run, most: int) -> list[tuple[str, ...]]:
-    """The classes of largest mean loss, in the columns of WORST_HEADING."""
-    score, worst = run.score, run.score.worst_classes(most)
+def worst_classes(run: Run, most: int, fewest: int = 1) -> list[tuple[str, ...]]:
+    """The classes of largest mean loss among those with `fewest` rows, in the columns of WORST_HEADING."""
+    score, worst = run.score, run.score.worst_classes(most, fewest)
     largest = np.abs(score.class_loss[worst][np.isfinite(score.class_loss[worst])]).max(initial=0)
     decimals = max(0, 3 - math.floor(math.log10(largest))) if largest else 0  # four digits of the largest
     return [
-        (str(c), f"{score.class_loss[c]:,.{decimals}f}", percent(score.class_accuracy[c]), f"{score.class_rows[c]:,}")
+        (
+            run.class_name(c),
+            f"{score.class_loss[c]:,.{decimals}f}",
+            percent(score.class_accuracy[c]),
+            f"{score.class_rows[c]:,}",
+        )
         for c in worst.tolist()
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,23 @@ GROUPS = {  # of arrays of one length, edges apart: their names in JSON, and her
         "accuracy": "bin_accuracy",
     },
 }
-POSITIONS = {"width": "position_width", "rows": "position_rows", "mean_loss": "position_loss"}
+
+
+class Positions(NamedTuple):
+    """The loss over position. What a position is, along one axis or two, ``Scorer`` says.
+
+    Attributes
+    ----------
+    width : ndarray of int64, shape (1) or (2)
+        Element [i] of the others is about the positions from width[0] * i to width[0] * (i + 1) - 1, element [i, j] about
+        such a range along each axis.
+    rows, mean_loss : ndarray, shape (P) or (P, Q)
+        Number of rows and mean of their losses.
+    """
+
+    width: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    mean_loss: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +94,8 @@ class Score:
     confusions : ndarray of int64, shape (P, 3), or None
         Target, predicted class and number of rows of each wrong pair, most rows first, of equals in the order of the
         classes. None if there are more than 2**20 different pairs, which are too many to count.
-    position_width, position_rows, position_loss : ndarray, shape (A) and twice (P) or (P, Q), or None
-        Number of rows and mean of their losses over position: element [i] is about the positions from width[0] * i
-        to width[0] * (i + 1) - 1, element [i, j] about such a range along each of two axes. What a position is
-        ``Scorer`` says; None if that of a row is not known.
+    positions : Positions or None
+        Number of rows and mean of their losses over position; None if the position of a row is not known.
     """
 
     rows: int
@@ -109,18 +123,19 @@ class Score:
     bin_confidence: NDArray[np.float64]
     bin_accuracy: NDArray[np.float64]
     confusions: NDArray[np.int64] | None
-    position_width: NDArray[np.int64] | None
-    position_rows: NDArray[np.int64] | None
-    position_loss: NDArray[np.float64] | None
+    positions: Positions | None
 
     @property
     def classes(self) -> int:
         """The number of classes, C."""
         return len(self.class_rows)
 
-    def worst_classes(self, most: int) -> NDArray[np.intp]:
-        """The classes of largest mean loss, at most `most` of them, worst first; of equals the lower number first."""
-        known = np.flatnonzero(~np.isnan(self.class_loss))
+    def worst_classes(self, most: int, fewest: int = 1) -> NDArray[np.intp]:
+        """The classes of largest mean loss, at most `most` of them, worst first; of equals the lower number first.
+
+        Of the classes with `fewest` rows or more: the mean of a few is large by chance, among many classes for one of them.
+        """
+        known = np.flatnonzero(~np.isnan(self.class_loss) & (self.class_rows >= fewest))
         return known[np.argsort(-self.class_loss[known], kind="stable")][:most]
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +146,7 @@ class Score:
         groups = {group: {key: plain(getattr(self, name)) for key, name in names.items()} for group, names in GROUPS.items()}
         confusions = None if self.confusions is None else self.confusions[:MOST_CONFUSED]
         scalars = {name: plain(getattr(self, name)) for name in (*COUNTS, "classes", *FIGURES)}
-        positions = None if self.position_rows is None else {key: plain(getattr(self, name)) for key, name in POSITIONS.items()}
+        positions = self.positions and {name: plain(array) for name, array in self.positions._asdict().items()}
         return scalars | groups | {"confusions": plain(confusions), "positions": positions}
 
     @classmethod
@@ -149,18 +164,18 @@ class Score:
             values |= {name: arrays[key] for key, name in names.items()}
         confusions = figures["confusions"]
         values["confusions"] = None if confusions is None else np.array(confusions, np.int64).reshape(-1, 3)
-        return cls(**values | _positions(figures["positions"]))
+        return cls(**values, positions=_positions(figures["positions"]))
 
 
-def _positions(figures: Mapping[str, Any] | None) -> dict[str, Any]:
+def _positions(figures: Mapping[str, Any] | None) -> Positions | None:
     """The loss over position out of JSON."""
     if figures is None:
-        return dict.fromkeys(POSITIONS.values())
+        return None
     width, rows = (np.array(figures[key], np.int64) for key in ("width", "rows"))
     loss = np.array(figures["mean_loss"], np.float64)
     if not 0 < len(width) == rows.ndim < 3 or rows.shape != loss.shape or not width.all():
         raise ValueError(f"expected positions of one shape, but got {rows.shape} rows, {loss.shape} losses, widths {width}")
-    return dict(zip(POSITIONS.values(), (width, rows, loss), strict=True))
+    return Positions(width, rows, loss)
 
 
 def plain(value: Any) -> Any:

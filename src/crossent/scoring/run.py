@@ -18,6 +18,7 @@ from crossent._arguments import real_of
 from crossent.scoring.checkpoint import Checkpoint, Saved
 from crossent.scoring.errors import DataError, UsageError
 from crossent.scoring.losses import LossFile, csv_text
+from crossent.scoring.names import read_class_names
 from crossent.scoring.result import Score
 from crossent.scoring.scorer import Scorer, first_row_of
 from crossent.scoring.sources import Chunk, Source, chunks
@@ -39,6 +40,7 @@ class Job:
     label_smoothing: float = 0.0
     reduction: str = "mean"
     context: int | None = None
+    class_names: str | None = None  # of a file, which is shown and computes nothing
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Run:
     dtype: str
     signature: str
     seconds: float
+    class_names: Sequence[str] | None = None
+
+    def class_name(self, number: int) -> str:
+        """What people call a class."""
+        return self.class_names[number] if self.class_names else str(number)
 
     @property
     def loss(self) -> float:
@@ -80,7 +87,8 @@ def score_files(
         if output or losses_to:
             work.keep_losses(output, resume, stack)
         seconds = work.score(chunk_rows or most, progress)
-        run = Run(job, work.scorer.result(), work.logits.shape, work.logits.dtype.name, work.signature, seconds)
+        of_what = work.logits.shape, work.logits.dtype.name, work.signature
+        run = Run(job, work.scorer.result(), *of_what, seconds, work.class_names)
         work.publish(losses_to)
         return run
 
@@ -93,6 +101,7 @@ class _Work:
         self.targets = stack.enter_context(Source(job.targets, integers=True))
         axis = _class_axis(job, self.logits, self.targets)
         weight = read_weight(job.weight, self.logits.shape[axis]) if job.weight else None
+        self.class_names = read_class_names(job.class_names, self.logits.shape[axis]) if job.class_names else None
         self.scorer = Scorer(
             weight=weight, ignore_index=job.ignore_index, label_smoothing=job.label_smoothing, dim=axis, context=job.context
         )

@@ -112,8 +112,7 @@ class Totals:
         """The figures, for what each class counts in a mean loss, and the number of bytes that the rows stand for."""
         rows, class_loss, class_weight = int(self.class_rows.sum()), self.class_loss.values(), weight * self.class_rows
         squares = self.squared_loss.total()
-        known = 0 < self.profile.rows.sum() == rows  # the position of every row
-        position_rows, position_loss = self.profile.means() if known else (None, None)
+        positions_known = 0 < self.profile.rows.sum() == rows  # of every row
         norm, cross, weight_squares = (math.fsum(a) for a in (class_weight, weight * class_loss, weight * class_weight))
         sum_loss = self.class_loss.total()
         mean_loss = _ratio(sum_loss, norm)
@@ -146,9 +145,7 @@ class Totals:
             bin_confidence=_ratios(confidence, self.bin_rows),
             bin_accuracy=_ratios(self.bin_correct, self.bin_rows),
             confusions=self._confusions(),
-            position_width=np.array(self.profile.widths, np.int64) if known else None,
-            position_rows=position_rows,
-            position_loss=position_loss,
+            positions=self.profile.positions() if positions_known else None,
         )
 
     def _confusions(self) -> NDArray[np.int64] | None:
