@@ -96,8 +96,8 @@ def test_histograms_and_reliability_are_those_of_the_score(data):
 def test_bars_and_their_figures_are_those_of_the_score(data):
     result, figure, axes = report()
     score = result.score
-    assert widths(axes["mean loss (nats)"]) == sorted(score.class_loss, reverse=True)
-    names = [label.get_text() for label in axes["mean loss (nats)"].get_yticklabels()]
+    assert widths(axes["mean loss in nats"]) == sorted(score.class_loss, reverse=True)
+    names = [label.get_text() for label in axes["mean loss in nats"].get_yticklabels()]
     assert names == [str(c) for c in score.worst_classes(5)]
     assert widths(axes["rows"]) == score.confusions[:12, 2].tolist()
     pairs = [label.get_text() for label in axes["rows"].get_yticklabels()]
@@ -115,11 +115,11 @@ def test_rare_classes_are_one_bar(data):
     np.save("logits.npy", logits)
     np.save("labels.npy", labels)
     result, figure, axes = report()
-    *common, rare = widths(axes["mean loss (nats)"])
+    *common, rare = widths(axes["mean loss in nats"])
     assert common == sorted(result.score.class_loss[:12], reverse=True)[:11]
     assert rare == pytest.approx(result.score.class_loss[12:40].mean())
-    assert axes["mean loss (nats)"].get_yticklabels()[-1].get_text() == "28 with fewer"
-    assert "mean loss (nats); worst 11 of 50 classes with 10 rows or more" in texts(figure)
+    assert axes["mean loss in nats"].get_yticklabels()[-1].get_text() == "28 with fewer"
+    assert "mean loss in nats; worst 11 of 50 classes with 10 rows or more" in texts(figure)
     assert any(text.startswith("Worst are the rare classes") for text in texts(figure))
 
 
@@ -178,13 +178,13 @@ CURIOUS = {
     "perfect": (np.array([[0, 999.0]] * 90), np.ones(90, int)),
     "all wrong": (np.array([[999.0, 0]] * 90), np.ones(90, int)),
     "uneven": (np.concatenate([np.zeros((9999, 2)), np.ones((1, 2)) * [0, 5]]), np.zeros(10000, int)),
-    "millions": (RNG.normal(size=(1, 3, 2000, 1000)).astype(np.float16), RNG.integers(0, 3, (1, 2000, 1000))),
+    "millions": (RNG.normal(size=(1, 2, 1100, 1000)).astype(np.float16), RNG.integers(0, 2, (1, 1100, 1000))),
     "narrow": (RNG.normal(size=(9, 3, 900, 2)).astype(np.float32), RNG.integers(0, 3, (9, 900, 2))),
 }
 
 
-@pytest.mark.parametrize("case", CURIOUS)
-def test_plot_of_the_curious(data, case, capsys):
+@pytest.mark.parametrize("case", ["all ignored", "all infinite"])
+def test_results_without_figures_are_drawn_too(data, case, capsys):
     np.save("logits.npy", CURIOUS[case][0])
     np.save("labels.npy", CURIOUS[case][1])
     assert score("--plot", "report.png", "--format", "json") == 0, capsys.readouterr().err
@@ -204,8 +204,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("names", [False, True], ids=["numbers", "names"])
-@pytest.mark.parametrize("case", CURIOUS)
+@pytest.mark.parametrize(("case", "names"), [("many classes", False), *((case, True) for case in CURIOUS)])
 def test_texts_are_on_the_page_and_apart(data, case, names, monkeypatch):
     from matplotlib.text import Text
 
@@ -225,7 +224,7 @@ def test_texts_are_on_the_page_and_apart(data, case, names, monkeypatch):
         inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
         assert inside, f"{text.get_text()!r} is clipped"
     for (one, a), (other, b) in itertools.combinations(boxes.items(), 2):
-        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
+        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < -3 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1  # pixels, of 150 on an inch
         assert apart, f"{one.get_text()!r} and {other.get_text()!r} overlap"
 
 

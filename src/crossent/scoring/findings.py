@@ -19,6 +19,7 @@ SURE = 1.96  # standard errors that a normal variable stays within, 95 times of 
 NOTHING = "No rows"
 FEW_ROWS = 10  # a class with fewer says little of itself
 ENOUGH_ROWS, FEWEST_STEPS = 30, 10  # rows in a step of the loss over position, steps that there are in any case
+UNEVEN = 3.5  # deviations of chi-squared that chance hardly gives
 
 
 def of_losses(score: Score) -> str:
@@ -105,9 +106,9 @@ def rare_classes(score: Score, fewest: int) -> RareClasses | None:
 
 
 def fewest_rows(score: Score, most: int) -> int:
-    """How many rows a class must have to be called one of the worst: FEW_ROWS, where `most` classes have them and some not."""
+    """How many rows a class must have to be one of the `most` worst: FEW_ROWS, where half as many have them, and some not."""
     rows = score.class_rows[score.class_rows > 0]
-    return FEW_ROWS if most <= np.count_nonzero(rows >= FEW_ROWS) < len(rows) else 1
+    return FEW_ROWS if most // 2 <= np.count_nonzero(rows >= FEW_ROWS) < len(rows) else 1
 
 
 def of_confusions(run: Run) -> str:
@@ -125,45 +126,65 @@ def of_positions(score: Score) -> str:
     if score.positions is None or score.rows < FEW_ROWS or math.isnan(score.standard_deviation):
         return "Loss over position" if score.rows else NOTHING
     width, rows, loss = score.positions
-    edges = [np.arange(length + 1) * w for length, w in zip(rows.shape, width.tolist(), strict=True)]
     if rows.ndim == 1:
-        edges[0], rows, loss = steps(score.positions)
-    loss = np.where(rows * 2 >= np.median(rows[rows > 0]), loss, np.nan)  # the mean of fewer may be anything
-    if not is_uneven(rows, loss - score.sum_loss / score.rows, score.standard_deviation):
+        steps = steps_of(score.positions)
+        views = [steps.together(2**k) for k in range(max(1, len(steps.rows) // FEWEST_STEPS).bit_length())]
+    else:
+        views = [Steps([np.arange(n + 1) * w for n, w in zip(rows.shape, width.tolist(), strict=True)], rows, rows * loss)]
+    view = max(views, key=lambda steps: unevenness(steps, score))
+    if unevenness(view, score) < UNEVEN:
         return "Position makes no difference beyond chance"
+    loss = view.full_loss
     extremes = [np.unravel_index(at(loss), loss.shape) for at in (np.nanargmax, np.nanargmin)]
-    (high, most), (low, least) = ((_place(edges, index), about(loss[index])) for index in extremes)
+    (high, most), (low, least) = ((_place(view.edges, index), about(loss[index])) for index in extremes)
     return f"Highest at {high}: {most} nats; lowest at {low}: {least}"
 
 
 class Steps(NamedTuple):
-    """Rows and their mean loss over ranges of positions: step i goes from edges[i] to edges[i + 1]."""
+    """Rows and the sum of their losses over ranges of positions: step i goes from edges[0][i] to edges[0][i + 1], and so on."""
 
-    edges: NDArray[np.int64]
+    edges: Sequence[NDArray[np.int64]]
     rows: NDArray[np.int64]
-    loss: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+    @property
+    def loss(self) -> NDArray[np.float64]:
+        """The mean loss of each step; nan where it has no rows."""
+        with np.errstate(invalid="ignore"):
+            return self.total / self.rows
+
+    @property
+    def full_loss(self) -> NDArray[np.float64]:
+        """The same; nan where a step has less than half of the rows that others have: the mean of a few may be anything."""
+        return np.where(2 * self.rows >= np.median(self.rows[self.rows > 0]), self.loss, np.nan)
+
+    def together(self, number: int) -> Steps:
+        """So many steps along the only axis made one; a last one that is not half full joins its neighbour."""
+        starts = np.arange(0, len(self.rows), number)
+        filled = np.add.reduceat(self.rows, starts)
+        if len(starts) > 1 and 2 * filled[-1] < np.median(filled[filled > 0]):
+            starts = starts[:-1]
+        edges = self.edges[0][np.append(starts, len(self.rows))]
+        return Steps([edges], np.add.reduceat(self.rows, starts), np.add.reduceat(self.total, starts))
 
 
-def steps(positions: Positions) -> Steps:
-    """Positions along one axis, as many together that most steps have ENOUGH_ROWS; a last one not half full joins in."""
+def steps_of(positions: Positions) -> Steps:
+    """The positions along one axis, as many together that most steps have ENOUGH_ROWS."""
     width, rows, loss = positions
-    together = 1
-    while len(rows) > FEWEST_STEPS * together and np.median(rows[rows > 0]) * together < ENOUGH_ROWS:
-        together *= 2
-    starts = np.arange(0, len(rows), together)
-    filled = np.add.reduceat(rows, starts)
-    if len(starts) > 1 and 2 * filled[-1] < np.median(filled[filled > 0]):
-        starts = starts[:-1]
-    total, rows = (np.add.reduceat(numbers, starts) for numbers in (np.where(rows > 0, rows * loss, 0), rows))
-    with np.errstate(invalid="ignore"):
-        return Steps(np.append(starts, len(loss)) * width[0], rows, total / rows)
+    number = 1
+    while len(rows) > FEWEST_STEPS * number and np.median(rows[rows > 0]) * number < ENOUGH_ROWS:
+        number *= 2
+    return Steps([np.arange(len(rows) + 1) * width[0]], rows, np.where(rows > 0, rows * loss, 0)).together(number)
 
 
-def is_uneven(rows: NDArray[np.int64], deviations: NDArray[np.float64], standard_deviation: float) -> bool:
-    """Whether means of so many rows deviate by more than their noise: chi-squared beyond three deviations of its own."""
-    z = (deviations * np.sqrt(rows))[np.isfinite(deviations)]
-    freedom = max(z.size - 1, 0)
-    return bool(z @ z > (freedom + 3 * math.sqrt(2 * freedom)) * standard_deviation**2)
+def unevenness(steps: Steps, score: Score) -> float:
+    """By how much the means of steps differ beyond their noise: chi-squared, in deviations of its own from what is expected."""
+    deviations = (steps.full_loss - score.sum_loss / score.rows) * np.sqrt(steps.rows)
+    z = deviations[np.isfinite(deviations)]
+    freedom = z.size - 1
+    if freedom < 1 or not score.standard_deviation > 0:
+        return 0.0
+    return float((z @ z / score.standard_deviation**2 - freedom) / math.sqrt(2 * freedom))
 
 
 def about(number: float) -> str:

@@ -21,35 +21,42 @@ from crossent.scoring.report import percent, worst_classes
 from crossent.scoring.result import Positions, Score
 from crossent.scoring.run import Run
 
+FEW_BELOW = 0.005  # the part of the rows that a histogram need not reach down to
 MUCH = 50  # counts whose largest is so many times their median are drawn on a logarithmic axis
 MARGIN = 0.15  # inches on the left of titles
 TITLE_SIGNS = 10.5  # of a bold letter of 11 points, on an inch
+COLUMN = 54  # points from a column of figures to the next
 LONGEST_NAME, WIDEST_NAME = 24, 1.7  # signs, and inches, that there are for the name of a class
 BLUE, ORANGE, GREY, PALE = "#4477aa", "#ee9944", "#666666", "#e2e2e2"  # told apart by colour-blind people too
 BARS: dict[str, Any] = {"align": "edge", "edgecolor": "white", "linewidth": 0.5}
 
 
-def draw_losses(figure: Any, score: Score) -> None:
-    """Histogram of the rows' losses, with the mean and what guessing would cost."""
+def draw_losses(figure: Any, run: Run) -> None:
+    """Histogram of the rows' losses, with their mean and what guessing would cost."""
+    score = run.score
     _title(figure, findings.of_losses(score))
     axes = figure.subplots()
-    first = "; first bar: all below 1e-8" if score.loss_rows[0] else ""
-    last = "; last bar: all above 1e4" if score.loss_rows[-1] else ""
-    axes.set(xlabel=f"loss in nats, in tenths of a decade{first}{last}", ylabel="rows", xscale="log")
     used = np.flatnonzero(score.loss_rows)
     if not used.size:
         _say(axes, "no rows")
         return
+    up_to = score.loss_rows.cumsum()
+    left = int(np.searchsorted(up_to, FEW_BELOW * score.rows, side="right"))  # the first bin that is shown
+    below = f"; {up_to[left - 1]:,} rows below" if left and up_to[left - 1] else ""
+    first = "; first bar: all below 1e-8" if left == 0 else ""
+    last = "; last bar: all above 1e4" if score.loss_rows[-1] else ""
+    axes.set(xlabel=f"{_loss(run)}, in tenths of a decade{below}{first}{last}", ylabel="rows", xscale="log")
     edges = score.loss_edges.copy()
     edges[0], edges[-1] = edges[1] / 10**0.1, edges[-2] * 10**0.1  # the open bins are drawn as wide as the others
     axes.bar(edges[:-1], score.loss_rows, np.diff(edges), color=BLUE, **BARS)
-    guess = math.log(score.classes)
+    guess = 0 if run.job.weight else math.log(score.classes)
     high = max(edges[min(len(edges) - 1, used[-1] + 3)], 2 * guess)
-    axes.set_xlim(min(edges[max(0, used[0] - 2)], high / 100), high)
+    axes.set_xlim(min(edges[left], high / 100) if up_to[left] > 0 else edges[left], high)
     _scale_counts(axes, score.loss_rows)
     axes.grid(True)
-    if 0 < score.mean_loss < math.inf:
-        axes.axvline(score.mean_loss, color=ORANGE, lw=2, label=f"mean {score.mean_loss:.3g}")
+    mean = score.sum_loss / score.rows  # of the rows' losses as they are; with class weights, mean_loss is another
+    if 0 < mean < math.inf:
+        axes.axvline(mean, color=ORANGE, lw=2, label=f"mean {mean:.3g}")
     if guess:
         axes.axvline(guess, color=GREY, lw=1.5, ls="--", label=f"guessing: ln {score.classes:,} = {guess:.3g}")
     _add_legend(axes)
@@ -64,20 +71,21 @@ def draw_positions(figure: Any, run: Run) -> None:
         _say(axes, "positions are not known" if run.score.rows else "no rows")
     elif positions.rows.ndim == 2:
         axes.set(xlabel=f"position along d{len(inner)}", ylabel=f"position along d{len(inner) - 1}")
-        _draw_map(axes, positions, inner[-2:])
+        _draw_map(axes, positions, inner[-2:], f"mean {_loss(run)}")
     else:
         what = f"row of each {run.job.context:,}" if run.job.context else "position along d1" if len(inner) else "row"
-        _draw_profile(axes, run.score, findings.steps(positions), what)
+        axes.set_ylabel(f"mean {_loss(run)}")
+        _draw_profile(axes, run.score, findings.steps_of(positions), what)
         axes.set_xlim(0, inner[0] if len(inner) else min(run.shape[0], run.job.context or run.shape[0]))
 
 
 def _draw_profile(axes: Axes, score: Score, steps: findings.Steps, what: str) -> None:
-    edges, rows, loss = steps
+    edges, rows, loss = steps.edges[0], steps.rows, steps.loss
     mean, width = score.sum_loss / score.rows, edges[1] - edges[0]
     finite = np.isfinite(loss)
     each = f", {width:,} to a step" if width > 1 else ""
     gaps = "" if finite[rows > 0].all() else "; no line where the mean is not finite"
-    axes.set(xlabel=f"{what}{each}{gaps}", ylabel="mean loss (nats)")
+    axes.set(xlabel=f"{what}{each}{gaps}")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(True)
@@ -94,7 +102,7 @@ def _draw_profile(axes: Axes, score: Score, steps: findings.Steps, what: str) ->
     _add_legend(axes)
 
 
-def _draw_map(axes: Axes, positions: Positions, ends: NDArray[np.int64]) -> None:
+def _draw_map(axes: Axes, positions: Positions, ends: NDArray[np.int64], label: str) -> None:
     high, wide = np.array(positions.rows.shape) * positions.width
     loss = np.ma.masked_invalid(positions.mean_loss)
     axes.set_facecolor(PALE)  # of cells without rows
@@ -108,7 +116,7 @@ def _draw_map(axes: Axes, positions: Positions, ends: NDArray[np.int64]) -> None
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if axes.figure and loss.count():
         scale = axes.inset_axes((1.02, 0, 0.03, 1))
-        axes.figure.colorbar(image, cax=scale, label="mean loss (nats)")
+        axes.figure.colorbar(image, cax=scale, label=label)
 
 
 def draw_reliability(figure: Any, score: Score) -> None:
@@ -147,7 +155,7 @@ def draw_classes(figure: Any, run: Run, worst: NDArray[np.intp], fewest: int, pl
     """The mean loss of the worst classes with so many rows, and of all others together, where there is place for so many."""
     score, rare = run.score, findings.rare_classes(run.score, fewest)
     figures = [line[1:] for line in worst_classes(run, len(worst), fewest)]
-    table = [(_name(run, number, WIDEST_NAME), *line) for number, line in zip(worst.tolist(), figures, strict=True)]
+    table = [(*_names(run, [number]), *line) for number, line in zip(worst.tolist(), figures, strict=True)]
     losses = score.class_loss[worst]
     if rare:
         table.append((f"{rare.classes:,} with fewer", f"{rare.loss:.4g}", percent(rare.accuracy), f"{rare.rows:,}"))
@@ -163,7 +171,7 @@ def draw_classes(figure: Any, run: Run, worst: NDArray[np.intp], fewest: int, pl
     if rare:
         axes.patches[-1].set_color(GREY)
     which = f"worst {len(worst)} of {score.classes:,} classes{f' with {fewest} rows or more' if fewest > 1 else ''}"
-    axes.set_xlabel(f"mean loss (nats); {'all classes' if len(worst) == score.classes else which}")
+    axes.set_xlabel(f"mean loss in nats; {'all classes' if len(worst) == score.classes else which}")
     if math.isfinite(score.mean_loss):
         axes.axvline(score.mean_loss, color=ORANGE, lw=2, label=f"all rows: {score.mean_loss:.3g}")
         _add_legend(axes)
@@ -177,7 +185,7 @@ def most_confused(score: Score, most: int) -> NDArray[np.int64]:
 def draw_confusions(figure: Any, run: Run, pairs: NDArray[np.int64], places: int) -> None:
     """How often the pairs occur that are confused most."""
     score = run.score
-    names = [" → ".join(_name(run, number, WIDEST_NAME / 2) for number in pair) for pair in pairs[:, :2].tolist()]
+    names = [" → ".join(_names(run, pair)) for pair in pairs[:, :2].tolist()]
     counts = [f"{rows:,}" for rows in pairs[:, 2].tolist()]
     parts = [percent(rows / score.class_rows[true]) for true, _, rows in pairs.tolist()]
     columns = {"rows": counts, "of class": parts}
@@ -196,7 +204,7 @@ def _draw_bars(
     """Named bars from top to bottom, and columns of texts to the right of them."""
     _title(figure, title)
     axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(1.3, len(columns) * 0.45))
-    axes.set_title(" ", size=9, pad=8)  # the room of a legend and of the columns' names
+    axes.set_title(" ", size=9, pad=10)  # the room of a legend and of the columns' names
     beside.set_axis_off()
     axes.set_ylim(places - 0.4, -0.6)
     if not len(names):
@@ -206,15 +214,14 @@ def _draw_bars(
     axes.set_xlim(0, None if lengths.any() else 1)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.tick_params(left=False)
-    for column, (name, texts) in enumerate(columns.items()):
-        right = (column + 1) / len(columns)
-        heading = beside.text(right, 1.02, name, transform=beside.transAxes, ha="right", size=9, color=GREY)
-        cells = [
-            beside.text(right, row, text, ha="right", va="center", size=9, transform=beside.get_yaxis_transform())
-            for row, text in enumerate(texts)
-        ]
-        for text in (heading, *cells):
-            text.set_in_layout(False)
+    for column, (name, texts) in enumerate(reversed([*columns.items()])):
+        for row, text in enumerate((name, *texts), start=-1):
+            cell = beside.annotate(
+                text, (1, row if row >= 0 else -0.75), xycoords=beside.get_yaxis_transform(), xytext=(-COLUMN * column, 0),
+                textcoords="offset points", ha="right", va="center", size=9, color="black" if row >= 0 else GREY,
+                annotation_clip=False,
+            )  # fmt: skip
+            cell.set_in_layout(False)
     return axes  # type: ignore[no-any-return]
 
 
@@ -227,12 +234,24 @@ def drawable(text: str) -> str:
     )
 
 
-def _name(run: Run, number: int, widest: float) -> str:
-    """The name of a class, shortened to so many inches."""
-    text = name = shortened(drawable(run.class_name(number)), LONGEST_NAME)
-    while len(text) > 1 and TextPath((0, 0), text, size=rcParams["font.size"]).get_extents().width > 72 * widest:
-        text = shortened(name, len(text) - 1)
-    return text
+def _loss(run: Run) -> str:
+    return "loss in nats, weighted" if run.job.weight else "loss in nats"
+
+
+def _names(run: Run, numbers: Sequence[int]) -> list[str]:
+    """The names of some classes, the longest of them shortened until they fit beside a bar."""
+    full = [shortened(drawable(run.class_name(number)), LONGEST_NAME) for number in numbers]
+    texts = full[:]
+    while max(map(len, texts)) > 1 and _inches("  ".join(texts)) > WIDEST_NAME:
+        i = max(range(len(texts)), key=lambda i: len(texts[i]))
+        texts[i] = shortened(full[i], len(texts[i]) - 1)
+    return texts
+
+
+def _inches(text: str) -> float:
+    """How wide a text is."""
+    path = TextPath((0, 0), text.replace("$", "S"), size=rcParams["font.size"])  # which takes what is between $ for mathematics
+    return float(path.get_extents().width) / 72
 
 
 def _title(figure: Any, text: str) -> None:

@@ -80,7 +80,7 @@ def _drawn(run: Run) -> Figure:
     left, right = top.subfigures(1, 2, width_ratios=(1.25, 1), wspace=0.03)
     losses, positions = left.subfigures(2, 1, hspace=0.02)
     classes, confusions = bottom.subfigures(1, 2, width_ratios=(1.25, 1), wspace=0.03)
-    panels.draw_losses(losses, run.score)
+    panels.draw_losses(losses, run)
     panels.draw_positions(positions, run)
     panels.draw_reliability(right, run.score)
     panels.draw_classes(classes, run, worst, fewest, bars)
