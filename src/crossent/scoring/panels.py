@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -227,11 +226,15 @@ def _draw_bars(
 
 def drawable(text: str) -> str:
     """A text in which letters that the fonts lack are escapes: matplotlib would draw boxes, and warn."""
-    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in rcParams["font.family"]]
+    fonts = _fonts()
     return "".join(
         sign if any(font.get_char_index(ord(sign)) for font in fonts) else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def _fonts() -> list[Any]:
+    return [get_font(findfont(FontProperties(family=[family]))) for family in rcParams["font.family"]]
 
 
 def _loss(run: Run) -> str:
@@ -250,8 +253,10 @@ def _names(run: Run, numbers: Sequence[int]) -> list[str]:
 
 def _inches(text: str) -> float:
     """How wide a text is."""
-    path = TextPath((0, 0), text.replace("$", "S"), size=rcParams["font.size"])  # which takes what is between $ for mathematics
-    return float(path.get_extents().width) / 72
+    font = _fonts()[0]
+    font.set_size(rcParams["font.size"], 72)
+    font.set_text(text)
+    return float(font.get_width_height()[0] / 64 / 72)
 
 
 def _title(figure: Any, text: str) -> None:
