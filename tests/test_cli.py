@@ -51,6 +51,7 @@ def test_json_has_the_figures_and_what_was_scored(data, capsys):
         "label_smoothing": 0.1,
         "reduction": "mean",
         "context": None,
+        "class_names": None,
         "loss": figures["mean_loss"],
     }
     assert got["rows_per_second"] == pytest.approx(200 / got["seconds"])
@@ -274,3 +275,17 @@ def test_the_digits_example(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"rows +450\s", done.stdout)
     assert (tmp_path / "demo" / "report.png").stat().st_size > 10000
+
+
+def test_rare_classes_are_not_among_the_worst(data, capsys):
+    labels = np.concatenate([np.repeat(np.arange(4), 10), [4]])
+    logits = np.eye(5, dtype=np.float32)[labels]
+    logits[40] *= -9  # the one row of class 4
+    np.save("logits.npy", logits)
+    np.save("labels.npy", labels)
+    assert score("--worst", "5") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"worst classes of 10 rows or more +mean loss +accuracy +rows", out)
+    assert not re.search(r"^4 ", out, re.M)
+    assert score("--worst", "12") == 0  # too few classes have 10 rows for that
+    assert re.search(r"^4 +10\.39 +0\.00 % +1 *$", capsys.readouterr().out, re.M)

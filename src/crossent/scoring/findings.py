@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent.scoring.report import FEW_ROWS
 from crossent.scoring.result import Positions, Score
 from crossent.scoring.run import Run
 
 SURE = 1.96  # standard errors that a normal variable stays within, 95 times of 100
 NOTHING = "No rows"
-FEW_ROWS = 10  # a class with fewer says little of itself
 ENOUGH_ROWS, FEWEST_STEPS = 30, 10  # rows in a step of the loss over position, steps that there are in any case
 UNEVEN = 3.5  # deviations of chi-squared that chance hardly gives
 
@@ -103,12 +103,6 @@ def rare_classes(score: Score, fewest: int) -> RareClasses | None:
         return None
     loss, accuracy = (float((means[rare] * rows).sum() / rows.sum()) for means in (score.class_loss, score.class_accuracy))
     return RareClasses(rows.size, int(rows.sum()), loss, accuracy)
-
-
-def fewest_rows(score: Score, most: int) -> int:
-    """How many rows a class must have to be one of the `most` worst: FEW_ROWS, where half as many have them, and some not."""
-    rows = score.class_rows[score.class_rows > 0]
-    return FEW_ROWS if most // 2 <= np.count_nonzero(rows >= FEW_ROWS) < len(rows) else 1
 
 
 def of_confusions(run: Run) -> str:

@@ -51,7 +51,7 @@ def draw_losses(figure: Any, run: Run) -> None:
     guess = 0 if run.job.weight else math.log(score.classes)
     high = max(edges[min(len(edges) - 1, used[-1] + 3)], 2 * guess)
     axes.set_xlim(min(edges[left], high / 100) if up_to[left] > 0 else edges[left], high)
-    _scale_counts(axes, score.loss_rows)
+    _scale_counts(axes, score.loss_rows[left:])
     axes.grid(True)
     mean = score.sum_loss / score.rows  # of the rows' losses as they are; with class weights, mean_loss is another
     if 0 < mean < math.inf:
@@ -281,7 +281,7 @@ def _scale_counts(axes: Axes, counts: NDArray[np.int64]) -> None:
     used = counts[counts > 0]
     if used.max() > MUCH * np.median(used):
         axes.set_yscale("log")
-        axes.set_ylim(bottom=0.6)
+        axes.set(ylim=(0.6, None), ylabel=f"{axes.get_ylabel()} (logarithmic)")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -18,8 +18,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from crossent.scoring import panels
-from crossent.scoring.findings import fewest_rows, shortened
-from crossent.scoring.report import named, nats, percent
+from crossent.scoring.findings import shortened
+from crossent.scoring.report import fewest_rows, named, nats, percent
 from crossent.scoring.run import Run
 
 WIDTH, TOP, HEAD, BAR = 12, 5.9, 1.2, 0.27  # inches: of the page, the panels above the bars, around the bars, of a bar

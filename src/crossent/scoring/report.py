@@ -17,14 +17,16 @@ from crossent.scoring.run import Run
 from crossent.scoring.sources import STDIN
 from crossent.scoring.tables import Block, print_blocks
 
-WORST_HEADING = ("worst classes", "mean loss", "accuracy", "rows")
+FEW_ROWS = 10  # a class with fewer says little of itself: among many, one of them is the worst by chance
 
 
 def print_table(run: Run, most: int, file: TextIO) -> None:
     """Print the report for people, with the `most` worst classes."""
     blocks: list[Block] = [[(f"{named(run.job.logits)} against {named(run.job.targets)}",)], figures(run)]
-    if worst := worst_classes(run, most):
-        blocks.append([WORST_HEADING, *worst])
+    fewest = fewest_rows(run.score, most)
+    if worst := worst_classes(run, most, fewest):
+        of = f" of {fewest} rows or more" if fewest > 1 else ""
+        blocks.append([(f"worst classes{of}", "mean loss", "accuracy", "rows"), *worst])
     print_blocks(blocks, file)
     file.write(f"\nsignature: {run.signature}\n")  # apart: a table would cut it to the width of the terminal
 
@@ -44,8 +46,14 @@ def figures(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def worst_classes(run: Run, most: int, fewest: int = 1) -> list[tuple[str, ...]]:
-    """The classes of largest mean loss among those with `fewest` rows, in the columns of WORST_HEADING."""
+def fewest_rows(score: Score, most: int) -> int:
+    """How many rows a class must have to be one of the `most` worst: FEW_ROWS, where half as many have them, and some not."""
+    rows = score.class_rows[score.class_rows > 0]
+    return FEW_ROWS if most // 2 <= np.count_nonzero(rows >= FEW_ROWS) < len(rows) else 1
+
+
+def worst_classes(run: Run, most: int, fewest: int) -> list[tuple[str, ...]]:
+    """The classes of largest mean loss among those with `fewest` rows: name, mean loss, accuracy, rows."""
     score, worst = run.score, run.score.worst_classes(most, fewest)
     largest = np.abs(score.class_loss[worst][np.isfinite(score.class_loss[worst])]).max(initial=0)
     decimals = max(0, 3 - math.floor(math.log10(largest))) if largest else 0  # four digits of the largest
