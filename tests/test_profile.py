@@ -134,6 +134,8 @@ def test_no_rows_have_no_position():
 def test_context_is_for_rows_and_positive():
     with pytest.raises(ValueError, match="context of 1 or more, but got 0"):
         crossent.Scorer(context=0)
+    with pytest.raises(ValueError, match="position of 0 or more, but got -1"):
+        crossent.Scorer().update(np.zeros((2, 3)), np.zeros(2, int), position=-1)
     scorer = crossent.Scorer(context=4)
     with pytest.raises(ValueError, match=r"\(N, C\) with context, but got rows of shape \(2, 5\)"):
         scorer.update(np.zeros((2, 3, 5)), np.zeros((2, 5), int), position=0)

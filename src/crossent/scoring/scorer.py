@@ -22,12 +22,11 @@ ROWS_TOGETHER = 4096  # rows that are added to the totals at once, at least: a c
 
 
 class ScoredChunk(NamedTuple):
-    """The rows of a chunk, their number of classes, whether their targets are probabilities, and their positions if known."""
+    """The rows of a chunk, their number of classes, and whether their targets are probabilities."""
 
     rows: RowScores
     classes: int
     has_probabilities: bool
-    positions: Sequence[NDArray[np.int64]] = ()
 
 
 def score(
@@ -176,9 +175,9 @@ class Scorer:
         Bad input raises before anything is added. `first_row` is the number of the chunk's first row, for that message;
         `position` is its number among all rows, for the loss over position.
         """
-        return self.add(self.scored(logits, targets, first_row=first_row, position=position))
+        return self.add(self.scored(logits, targets, first_row=first_row), position=position)
 
-    def scored(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0, position: int | None = None) -> ScoredChunk:
+    def scored(self, logits: ArrayLike, targets: ArrayLike, *, first_row: int = 0) -> ScoredChunk:
         """The first half of ``update``, which is nearly all of its work, for ``add``: threads may do it at the same time."""
         x, t = (arguments.plain_array(a, "score", name) for a, name in ((logits, "logits"), (targets, "targets")))
         axis = arguments.class_axis(self._dim, x, "score")
@@ -189,16 +188,16 @@ class Scorer:
             )  # fmt: skip
         except IndexError as error:
             raise self._named(error, t, x.shape[axis], first_row) from None
-        positions = () if position is None else _positions(rows.loss.shape, position, self._context)
-        return ScoredChunk(rows, x.shape[axis], arguments.is_class_probabilities(x, t), positions)
+        return ScoredChunk(rows, x.shape[axis], arguments.is_class_probabilities(x, t))
 
-    def add(self, chunk: ScoredChunk) -> NDArray[Any]:
+    def add(self, chunk: ScoredChunk, *, position: int | None = None) -> NDArray[Any]:
         """The second half of ``update``: add a chunk, and return its losses."""
+        positions = () if position is None else _positions(chunk.rows.loss.shape, position, self._context)
         self._prepare(chunk.classes, chunk.has_probabilities if chunk.rows.loss.size else None)
         loss = chunk.rows.loss
-        if self._waiting and len(self._waiting_positions[0]) != len(chunk.positions):
+        if self._waiting and len(self._waiting_positions[0]) != len(positions):
             self._settled()
-        self._waiting_positions.append(chunk.positions)
+        self._waiting_positions.append(positions)
         self._waiting.append(chunk.rows._replace(loss=loss.copy()))  # what is returned may be written to
         self._waiting_rows += loss.size
         if self._waiting_rows >= ROWS_TOGETHER:
@@ -294,6 +293,8 @@ def _positions(shape: tuple[int, ...], first: int, context: int | None) -> Seque
             raise ValueError(f"expected logits of shape (N, C) with context, but got rows of shape {shape}")
         axes = np.indices(shape[-2:] if len(shape) > 2 else shape[1:], np.int64)
         return [np.broadcast_to(axis, shape) for axis in axes]
+    if first < 0:
+        raise ValueError(f"expected position of 0 or more, but got {first}")
     numbers = np.arange(first, first + math.prod(shape), dtype=np.int64)
     return [numbers if context is None else numbers % context]
 
