@@ -12,7 +12,7 @@ HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
 MACHINES := aarch64 s390x arm nehalem windows
 
-.PHONY: help demo test long fuzz test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
+.PHONY: help demo examples test long fuzz test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
     lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
@@ -35,6 +35,10 @@ $(VENV)/with-%: $(VENV)/package
 demo: $(VENV)/with-test  ## train on handwritten digits, write logits, score them, draw the report
 	$(BIN)/python examples/digits.py demo
 	$(BIN)/crossent score demo/logits.npy demo/labels.npy --plot demo/report.png
+
+examples: $(VENV)/with-test demo  ## all of them at full size: 2 GB of disk for a while, some minutes
+	$(BIN)/python examples/language_model.py demo/language-model
+	$(BIN)/python examples/segmentation.py demo/segmentation
 
 # A process for each CPU: a test that needs threads, or memory that grows, has them of its own.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal

@@ -218,8 +218,9 @@ class Scorer:
     def state(self) -> NDArray[np.float64]:
         """Everything that was added, as one array of float64 for ``merge``: to be sent, saved, and merged in any order.
 
-        Some ten numbers for each class, and two for each pair of classes that was confused, at most 2**20. The options are
-        not in it: merge it into a Scorer with the same ones.
+        Some ten numbers for each class, two for each pair of classes that was confused, at most 2**20, and some hundred for
+        the loss over position, of images some ten thousand. The options are not in it: merge it into a Scorer with the same
+        ones.
 
         Examples
         --------
