@@ -263,6 +263,14 @@ def test_errors(result, capsys):
         ("a.json", "{}", 3, "a.json: not a result of crossent score --format json: 'logits'"),
         ("a.json", json.dumps(members | {"per_class": [1]}), 3, "a.json: not a result of crossent score --format json: .*"),
         ("a.json", json.dumps(members | {"loss_histogram": {"edges": [1, 2], "rows": [1, 2]}}), 3, r"a.json: .* one length .*"),
+        (
+            "a.json",
+            json.dumps(members | {"positions": {"width": [1], "rows": [[1]], "mean_loss": [1]}}),
+            3,
+            "a.json: not .*shape.*",
+        ),
+        ("a.json", json.dumps(members | {"shape": [200]}), 3, "a.json: cannot be drawn: .*"),
+        ("a.json", json.dumps(members | {"confusions": [[7, 9, 1]]}), 3, "a.json: cannot be drawn: .*"),
         ("big.json", None, 3, "big.json: not a result .*: expected at most 67108864 bytes, but got 67108865"),
         ("missing.json", None, 1, "missing.json: No such file or directory"),
     ):

@@ -17,7 +17,7 @@ from dataclasses import replace
 import crossent
 from crossent.scoring import compare as comparing
 from crossent.scoring import losses, record, report
-from crossent.scoring.errors import UsageError
+from crossent.scoring.errors import UsageError, reading
 from crossent.scoring.files import atomic_file
 from crossent.scoring.names import read_class_names
 from crossent.scoring.progress import Progress
@@ -78,7 +78,8 @@ def plot(options: argparse.Namespace) -> bool:
     run = record.read(options.result)
     if options.class_names:
         run = replace(run, class_names=read_class_names(options.class_names, run.score.classes))
-    _draw(run, options.picture)
+    with reading(options.result, "cannot be drawn"):  # whatever a file says that another program wrote
+        _draw(run, options.picture)
     return True
 
 
