@@ -93,6 +93,19 @@ def test_histograms_and_reliability_are_those_of_the_score(data):
         assert line[0, 1] - 1e-9 <= accuracy <= line[1, 1] + 1e-9
 
 
+def test_a_few_tiny_losses_are_counted_and_not_shown(data):
+    logits = np.zeros((1000, 2), np.float32)
+    logits[:3, 0] = 14, 15, 16  # losses about e^-14 to e^-16
+    np.save("logits.npy", logits)
+    np.save("labels.npy", np.zeros(1000, int))
+    _, _, axes = report()
+    losses = axes["loss in nats"]
+    assert losses.get_xlabel() == "loss in nats, in tenths of a decade; 3 rows below"
+    left, right = losses.get_xlim()
+    assert np.exp(-14) < left < np.log(2) / 10 < np.log(2) < right
+    assert sum(heights(losses)) == 1000
+
+
 def test_bars_and_their_figures_are_those_of_the_score(data):
     result, figure, axes = report()
     score = result.score

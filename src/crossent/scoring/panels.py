@@ -1,4 +1,4 @@
-"""The panels of the report, each drawn into Axes that it is given. The page is laid out in ``plots.py``, which calls this."""
+"""The panels of the report, each drawn into a part of the page. ``plots.py``, which calls this, has the page."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def draw_losses(figure: Any, run: Run) -> None:
     if not used.size:
         _say(axes, "no rows")
         return
-    up_to = score.loss_rows.cumsum()
-    left = int(np.searchsorted(up_to, FEW_BELOW * score.rows, side="right"))  # the first bin that is shown
-    below = f"; {up_to[left - 1]:,} rows below" if left and up_to[left - 1] else ""
+    edges = score.loss_edges.copy()
+    edges[0], edges[-1] = edges[1] / 10**0.1, edges[-2] * 10**0.1  # the open bins are drawn as wide as the others
+    guess = 0 if run.job.weight else math.log(score.classes)
+    high = max(edges[min(len(edges) - 1, used[-1] + 3)], 2 * guess)
+    left = int(np.searchsorted(score.loss_rows.cumsum(), FEW_BELOW * score.rows, side="right"))  # the first bin that is shown
+    left = max(0, min(left, int(np.searchsorted(edges, high / 100)) - 1))
+    below = f"; {score.loss_rows[:left].sum():,} rows below" if score.loss_rows[:left].any() else ""
     first = "; first bar: all below 1e-8" if left == 0 else ""
     last = "; last bar: all above 1e4" if score.loss_rows[-1] else ""
     axes.set(xlabel=f"{_loss(run)}, in tenths of a decade{below}{first}{last}", ylabel="rows", xscale="log")
-    edges = score.loss_edges.copy()
-    edges[0], edges[-1] = edges[1] / 10**0.1, edges[-2] * 10**0.1  # the open bins are drawn as wide as the others
     axes.bar(edges[:-1], score.loss_rows, np.diff(edges), color=BLUE, **BARS)
-    guess = 0 if run.job.weight else math.log(score.classes)
-    high = max(edges[min(len(edges) - 1, used[-1] + 3)], 2 * guess)
-    axes.set_xlim(min(edges[left], high / 100) if up_to[left] > 0 else edges[left], high)
+    axes.set_xlim(edges[left], high)
     _scale_counts(axes, score.loss_rows[left:])
     axes.grid(True)
     mean = score.sum_loss / score.rows  # of the rows' losses as they are; with class weights, mean_loss is another
