@@ -90,7 +90,8 @@ def figures(rows, top_k=5):
     }
 
 
-def bits(score):
-    """All figures of a Score, in a form that is equal where every bit is."""
-    figures = vars(score) | (score.positions._asdict() if score.positions else {}) | {"positions": None}
+def bits(score, positions=False):
+    """All figures of a Score, in a form that is equal where every bit is; with the loss over position, if asked."""
+    figures = vars(score) | (score.positions._asdict() if positions else {})
+    del figures["positions"]
     return json.dumps({name: None if value is None else np.asarray(value).tolist() for name, value in figures.items()})

@@ -339,7 +339,7 @@ def _meta(array: da.Array, fewer: int) -> NDArray[Any]:
 def _scored(options: dict[str, Any], logits: Any, targets: Any, first_row: int) -> NDArray[np.float64]:
     """The state of a Scorer with the rows of a block."""
     scorer = Scorer(**options)
-    scorer.update(logits, targets, first_row=first_row)
+    scorer.update(logits, targets, first_row=first_row, position=first_row)
     return scorer.state()
 
 

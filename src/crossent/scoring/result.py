@@ -95,7 +95,7 @@ class Score:
         Target, predicted class and number of rows of each wrong pair, most rows first, of equals in the order of the
         classes. None if there are more than 2**20 different pairs, which are too many to count.
     positions : Positions or None
-        Number of rows and mean of their losses over position; None if the position of a row is not known.
+        Number of rows and mean of their losses over position; None if the position of a row is not known, and without rows.
     """
 
     rows: int

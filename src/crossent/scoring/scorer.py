@@ -40,6 +40,7 @@ def score(
     top_k: int = 5,
     nbytes: float | None = None,
     dim: int | None = None,
+    context: int | None = None,
 ) -> Score:
     """Score logits against the classes that were true, in one call and one pass.
 
@@ -65,6 +66,8 @@ def score(
         How many bytes of text the rows stand for: for ``bits_per_byte``.
     dim : int, optional
         The axis of the classes; 1 where it is not given, 0 for logits of shape (C).
+    context : int, optional
+        Rows are sequences of so many, one after the other: for the loss over position, whose positions are those in a sequence.
 
     Returns
     -------
@@ -97,9 +100,10 @@ def score(
     array([[1, 0, 1]])
     """
     scorer = Scorer(
-        weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, temperature=temperature, top_k=top_k, dim=dim
-    )
-    scorer.update(logits, targets)
+        weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, temperature=temperature, top_k=top_k,
+        dim=dim, context=context,
+    )  # fmt: skip
+    scorer.update(logits, targets, position=0)
     return scorer.result(nbytes=nbytes)
 
 
@@ -113,15 +117,13 @@ class Scorer:
 
     Parameters
     ----------
-    weight, ignore_index, label_smoothing, temperature, top_k, dim
+    weight, ignore_index, label_smoothing, temperature, top_k, dim, context
         As in ``crossent.score``.
-    context : int, optional
-        Rows are sequences of so many, one after the other: the position of a row is that in its sequence.
 
     Notes
     -----
-    The loss over position is known where each ``update`` says at which `position` its chunk begins. The position of a row is,
-    for logits of shape
+    The loss over position is known where each ``update`` says at which `position` its chunk begins, and else None. The position
+    of a row is, for logits of shape
 
     * (N, C): its number, or what `context` leaves of it;
     * (N, C, d1): its index along d1, as that of a token in a sequence;
