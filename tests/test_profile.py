@@ -166,10 +166,12 @@ def test_the_command_numbers_rows_over_all_files(data, capsys):
     logits, labels = np.load("logits.npy"), np.load("labels.npy")
     for number, part in enumerate(np.split(logits, [17, 120])):
         np.save(f"part-{number}.npy", part)
+    for number, part in enumerate(np.split(labels, [60])):
+        np.save(f"labels-{number}.npy", part)
     expected = whole(logits, labels)[0].to_dict()["positions"]
     assert expected["width"] == [2]
     assert positions_of(capsys, "logits.npy", "labels.npy") == expected
-    assert positions_of(capsys, "part-*.npy", "--targets", "labels.npy", "--chunk-rows", "7") == expected
+    assert positions_of(capsys, "part-*.npy", "--targets", "labels-*.npy", "--chunk-rows", "7") == expected
     expected = whole(logits, labels, context=10)[0].to_dict()["positions"]
     assert positions_of(capsys, "logits.npy", "labels.npy", "--context", "10", "--chunk-rows", "7") == expected
     assert len(expected["rows"]) == 10
