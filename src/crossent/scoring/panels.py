@@ -50,7 +50,7 @@ def draw_losses(figure: Any, run: Run) -> None:
     last = "; last bar: all above 1e4" if score.loss_rows[-1] else ""
     axes.set(xlabel=f"{_loss(run)}, in tenths of a decade{below}{first}{last}", ylabel="rows", xscale="log")
     axes.bar(edges[:-1], score.loss_rows, np.diff(edges), color=BLUE, **BARS)
-    axes.set_xlim(edges[left], high)
+    axes.set_xlim(edges[left], max(high, 100 * edges[left]))  # two decades at least: so many have labels
     _scale_counts(axes, score.loss_rows[left:])
     axes.grid(True)
     mean = score.sum_loss / score.rows  # of the rows' losses as they are; with class weights, mean_loss is another
