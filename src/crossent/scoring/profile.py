@@ -43,8 +43,10 @@ class Profile:
         if len(positions) != self.axes:
             return
         self._widen([int(p.max()) // bins + 1 for p, bins in zip(positions, self.shape, strict=True)])
-        bins = np.ravel_multi_index([p // w for p, w in zip(positions, self.widths, strict=True)], self.shape)
-        np.add.at(self.rows, bins, 1.0)
+        bins, *others = (p // w if w > 1 else p for p, w in zip(positions, self.widths, strict=True))
+        for more, length in zip(others, self.shape[1:], strict=True):
+            bins = bins * length + more
+        self.rows += np.bincount(bins, minlength=len(self.rows))
         self.loss.add(bins, loss)
 
     def merge(self, other: Profile) -> None:
