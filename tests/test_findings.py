@@ -7,7 +7,7 @@ import pytest
 
 import crossent
 from crossent.scoring import findings
-from crossent.scoring.result import Positions, Score
+from crossent.scoring.result import Positions
 
 
 def scored(logits, targets, **options):
@@ -97,7 +97,9 @@ def test_nothing_is_called_so():
     empty = crossent.score(np.zeros((3, 2)), np.full(3, -100))
     for sentence in (findings.of_losses, findings.of_reliability, findings.of_positions):
         assert sentence(empty) == "No rows"
-    assert findings.of_positions(Score.from_dict(crossent.score(np.eye(30), np.arange(30)).to_dict())) == "Loss over position"
+    scorer = crossent.Scorer()
+    scorer.update(np.eye(30), np.arange(30))  # at unknown positions
+    assert findings.of_positions(scorer.result()) == "Loss over position"
 
 
 @pytest.mark.parametrize(
