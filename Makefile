@@ -12,7 +12,7 @@ HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
 MACHINES := aarch64 s390x arm nehalem windows
 
-.PHONY: help demo examples test long fuzz test-c test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
+.PHONY: help demo examples test long fuzz test-c test-guard test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
     lint format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
@@ -55,19 +55,25 @@ fuzz: $(VENV)/with-test  ## 10^5 cases in batches FROM to TO, of 1000: arrays of
 	$(BIN)/python -m pytest -m long -v $$(seq -f 'tests/test_fuzz.py::test_batch[%g]' $(FROM) $(TO))
 
 BUILD := build/c
-test-c: $(BUILD)/test_core  ## the C core alone: verbs of each instruction set, kernels against long double
+OBJECTS := $(CORE:csrc/%.c=$(BUILD)/%.o)
+GUARDED := test_guard
+test-c: $(BUILD)/test_core $(GUARDED:%=$(BUILD)/%)  ## the C core alone: verbs of each instruction set, kernels against long double
 	@for isa in $$($(EMULATOR) $(BUILD)/test_core --list | tr -d '\r'); do for type in f32 f64; do \
 	    $(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) -DHEADER="\"simd/$${isa}_$$type.h\"" tests/c/test_verbs.c -o $(BUILD)/verbs -lm && \
 	    $(EMULATOR) $(BUILD)/verbs || exit 1; \
 	done; done
 	$(EMULATOR) $(BUILD)/test_core
+	$(if $(GUARDED),$(EMULATOR) $(BUILD)/test_guard --quick)
 
-OBJECTS := $(CORE:csrc/%.c=$(BUILD)/%.o)
+test-guard: $(BUILD)/test_guard  ## every kernel between protected pages, at 64 offsets from either (10 minutes)
+	$(EMULATOR) $(BUILD)/test_guard
+
 $(OBJECTS): $(BUILD)/%.o: csrc/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARNINGS) -c $< -o $@
 
-$(BUILD)/test_core $(BUILD)/exhaustive: $(BUILD)/%: tests/c/%.c $(wildcard tests/c/*.h) $(OBJECTS)
+C_PROGRAMS := test_core test_guard exhaustive
+$(C_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: tests/c/%.c $(wildcard tests/c/*.h) $(OBJECTS)
 	$(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) $(OBJECTS) $< -o $@ -lm
 
 # What other machines add: NEON, big-endian, 32 bits, an x86-64 without AVX, Windows. They need their cross compilers and
@@ -76,7 +82,7 @@ CROSS_aarch64 := CC=aarch64-linux-gnu-gcc EMULATOR=qemu-aarch64 LDFLAGS=-static
 CROSS_s390x := CC=s390x-linux-gnu-gcc EMULATOR=qemu-s390x LDFLAGS=-static
 CROSS_arm := CC=arm-linux-gnueabihf-gcc EMULATOR=qemu-arm LDFLAGS=-static
 CROSS_nehalem := EMULATOR="qemu-x86_64 -cpu Nehalem"
-CROSS_windows := CC="python-zig cc -target x86_64-windows-gnu" EMULATOR=wine OPENMP=
+CROSS_windows := CC="python-zig cc -target x86_64-windows-gnu" EMULATOR=wine OPENMP= GUARDED=
 SWEEP_aarch64 := exhaustive
 test-cross: $(MACHINES:%=test-%)  ## the same on other machines, emulated; test-s390x is one of them
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crossent.h"
+#include "derivatives.h"
 #include "simd/half.h"
 
 enum { GUARD = 64 };
@@ -339,15 +340,6 @@ static double run_pointwise(const char *isa, const struct operands *in, enum cro
     check_guards(values, "values");
     check_guards(output, "gradient");
     return sum;
-}
-
-/* Whether a loss has a derivative is asked of its second argument: kernels of it would be called through NULL. */
-static int has_derivative(enum crossent_pointwise loss, enum crossent_derivative derivative) {
-    const int only_input = loss == CROSSENT_soft_margin_loss || loss == CROSSENT_hinge_embedding_loss ||
-                           loss == CROSSENT_logsigmoid || loss == CROSSENT_sigmoid;
-    return derivative == CROSSENT_BY_EXTRA    ? loss == CROSSENT_gaussian_nll_loss
-           : derivative == CROSSENT_BY_TARGET ? !only_input
-                                              : 1;
 }
 
 static void test_pointwise(const char *isa, enum crossent_dtype dtype, size_t n) {
