@@ -1,7 +1,4 @@
-"""Memory: no call keeps any, right or wrong; an allocation that fails is a MemoryError; targets that change do no harm.
-
-CROSSENT_LEAK_CALLS=100000 in the environment repeats each call as often (`make soak`).
-"""
+"""Memory: no call keeps any, right or wrong; an allocation that fails is a MemoryError; targets that change do no harm."""
 
 import ctypes
 import gc
@@ -20,13 +17,14 @@ import crossent
 import crossent.nn.functional as F
 from cases import CASES
 from cases_pointwise import POINTWISE
+from conftest import quick_or_long
 from every_call import WRONG, every_right_way, every_wrong_way
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 HERE = Path(__file__).parent
 LIBC = ctypes.CDLL(None)
-CALLS = int(os.environ.get("CROSSENT_LEAK_CALLS", "200"))
+repeated = quick_or_long("calls", 200, 100_000)
 
 
 class Mallinfo(ctypes.Structure):
@@ -68,11 +66,11 @@ def repeat(way, error, calls):
             pytest.fail(f"{way.name}: was not refused")
 
 
-def growth(way, error):
-    """What CALLS calls leave behind, as in_use() counts it, and objects that only a collection frees."""
+def growth(way, error, calls):
+    """What so many calls leave behind, as in_use() counts it, and objects that only a collection frees."""
     gc.collect()  # empties Python's lists of free objects, too
     before = in_use()
-    repeat(way, error, CALLS)
+    repeat(way, error, calls)
     cyclic = gc.collect()
     return np.array([cyclic, *(in_use() - before)])
 
@@ -82,25 +80,27 @@ def growth(way, error):
 ALLOWED = np.array([0, 50, 800, 2**20])
 
 
-def check_growth(way, error):
+def check_growth(way, error, calls):
     references = [sys.getrefcount(array) for array in way.arrays]
     repeat(way, error, 3)
     seen = []
     while len(seen) < 6 and not (seen and (seen[-1] <= ALLOWED).all()):
-        seen.append(growth(way, error))
-    print(f"{CALLS} calls of {way.name}: cyclic objects, blocks, bytes, resident bytes {seen[-1].tolist()}")
+        seen.append(growth(way, error, calls))
+    print(f"{calls} calls of {way.name}: cyclic objects, blocks, bytes, resident bytes {seen[-1].tolist()}")
     assert (seen[-1] <= ALLOWED).all(), seen
     assert [sys.getrefcount(array) for array in way.arrays] == references
 
 
+@repeated
 @pytest.mark.parametrize("way", every_right_way(), ids=lambda way: way.name)
-def test_a_call_keeps_no_memory(way, no_collection):
-    check_growth(way, ())
+def test_a_call_keeps_no_memory(way, calls, no_collection):
+    check_growth(way, (), calls)
 
 
+@repeated
 @pytest.mark.parametrize("way", every_wrong_way(), ids=lambda way: way.name)
-def test_a_call_that_is_refused_keeps_no_memory(way, no_collection):
-    check_growth(way, WRONG)
+def test_a_call_that_is_refused_keeps_no_memory(way, calls, no_collection):
+    check_growth(way, WRONG, calls)
 
 
 # Allocations that fail.
