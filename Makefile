@@ -5,15 +5,16 @@ BIN := $(VENV)/bin
 CC ?= cc
 OPENMP := -fopenmp
 # exactly the flags of setup.py, and every warning an error
-CFLAGS := -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden $(OPENMP) -Icsrc
+CFLAGS := -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden $(OPENMP) -Icsrc $(SANITIZE)
 WARNINGS := -Wall -Wextra -Werror
 CORE := $(wildcard csrc/*.c csrc/targets/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 
 MACHINES := aarch64 s390x arm nehalem windows
 
-.PHONY: help demo examples test long fuzz test-c test-guard test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact \
-    lint format warnings compare bench check-bench dashboard clean
+.PHONY: help demo examples test long fuzz test-c test-guard sanitize sanitize-c watched-c sanitize-threads watched-threads \
+    sanitize-python valgrind test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact lint \
+    format warnings compare bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -41,9 +42,9 @@ examples: $(VENV)/with-test demo  ## all of them at full size: 2 GB of disk for 
 	$(BIN)/python examples/segmentation.py demo/segmentation
 
 # A process for each CPU: a test that needs threads, or memory that grows, has them of its own.
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+SUITE := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 test: $(VENV)/with-test  ## build, and run the whole test suite
-	$(PYTEST)
+	$(SUITE)
 
 long: $(VENV)/with-test  ## the tests that take hours: 100 runs, 200 forks, 2^31 elements, hundreds of kills, fuzz
 	$(BIN)/python -m pytest -m long -rP
@@ -72,9 +73,67 @@ $(OBJECTS): $(BUILD)/%.o: csrc/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARNINGS) -c $< -o $@
 
-C_PROGRAMS := test_core test_guard exhaustive
+C_PROGRAMS := test_core test_guard test_threads planted exhaustive
 $(C_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: tests/c/%.c $(wildcard tests/c/*.h) $(OBJECTS)
-	$(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) $(OBJECTS) $< -o $@ -lm
+	$(CC) $(CFLAGS) $(WARNINGS) $(LDFLAGS) $(OBJECTS) $(filter %.c,$^) -o $@ -lm
+$(BUILD)/test_threads: tests/c/pthread_openmp.c
+
+# What watches the core while tests run. Each is shown to see what it is for: a planted fault of each kind, in each instruction
+# set, must end with its report. GCC's sanitizers know no masked load or store of AVX-512 and AVX2: test-guard does.
+ADDRESS := -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+# (watcher, faults, what is in a report)
+define reports
+@for isa in $$($(1) $(BUILD)/test_core --list); do for fault in $(2); do \
+    if $(1) $(BUILD)/planted $$fault $$isa > $(BUILD)/planted.log 2>&1 || ! grep -qE '$(3)' $(BUILD)/planted.log; then \
+	echo "a planted fault is not reported: $$fault, $$isa"; exit 1; fi; \
+done; done
+endef
+
+sanitize: sanitize-c sanitize-threads sanitize-python  ## all tests with GCC's sanitizers (hours)
+
+sanitize-c:  ## the C tests, watched by AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) watched-c BUILD=build/address SANITIZE="-Og $(ADDRESS)" WARNINGS=
+watched-c: $(BUILD)/planted test-c
+	$(call reports,,reads writes freed leaks misaligned,AddressSanitizer|LeakSanitizer|runtime error)
+
+sanitize-threads:  ## the core on several threads, watched by ThreadSanitizer
+	$(MAKE) watched-threads BUILD=build/thread SANITIZE="-Og -g -fsanitize=thread" WARNINGS=
+watched-threads: export TSAN_OPTIONS = halt_on_error=1
+watched-threads: $(BUILD)/test_threads $(BUILD)/planted $(BUILD)/test_core
+	$(BUILD)/test_threads
+	$(call reports,,races,data race)
+
+# The suite through a watched extension, in each instruction set. Reports go to files, for pytest would swallow them. Python's own
+# memory comes from malloc, and it keeps some to its end: leaks are test_memory.py's.
+WATCHED := build/address/site
+REPORT := $(abspath build/address/report)
+LIBRARIES = $$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)
+WATCH = PYTHONPATH=$(abspath $(WATCHED)) PYTHONMALLOC=malloc LD_PRELOAD="$(LIBRARIES)" \
+    ASAN_OPTIONS=log_path=$(REPORT):detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1 \
+    UBSAN_OPTIONS=log_path=$(REPORT):print_stacktrace=1
+# What counts bytes, and what looks at the file that was built, is for a build that nobody watches.
+UNWATCHED := test_extension.py test_memory.py::test_a_call_keeps_no_memory \
+    test_memory.py::test_a_call_that_is_refused_keeps_no_memory
+
+$(WATCHED): $(VENV)/package
+	CC=$(CC) CFLAGS="$(ADDRESS)" LDFLAGS="$(ADDRESS)" $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $@ \
+	    --config-settings="--global-option=build --build-base=build/address/python" .
+	@touch $@
+
+sanitize-python: $(WATCHED) $(VENV)/with-test  ## the suite, watched by the same; ONLY="-k layouts" for a part
+	@rm -f $(REPORT).*
+	@! $(WATCH) $(BIN)/python -c 'import numpy, crossent._kernels as k; k.map_exp(numpy.ones(1024), numpy.ones(512))'
+	@grep -q heap-buffer-overflow $(REPORT).* && rm $(REPORT).* || { echo "a planted fault is not reported"; exit 1; }
+	@for isa in $$($(BIN)/python -c 'from crossent import _runtime; print(*_runtime.isa_names())'); do \
+	    CROSSENT_ISA=$$isa $(WATCH) $(SUITE) $(UNWATCHED:%=--deselect=tests/%) $(ONLY) || exit 1; \
+	    ! ls $(REPORT).* 2> /dev/null || exit 1; \
+	done
+
+# libgomp keeps its threads: what is only possibly lost is theirs.
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+valgrind: $(BUILD)/test_core $(BUILD)/planted  ## the C tests on AVX2 and scalar code, watched by valgrind, which knows no AVX-512
+	$(VALGRIND) $(BUILD)/test_core
+	$(call reports,$(VALGRIND),reads writes freed leaks unset,^==)
 
 # What other machines add: NEON, big-endian, 32 bits, an x86-64 without AVX, Windows. They need their cross compilers and
 # qemu-user; the last wine and ziglang.
@@ -120,7 +179,7 @@ exact: $(VENV)/with-test  ## rows of cross_entropy up to 262,144 classes, torch 
 # The others take every instruction set in turn.
 UNFORCED := information modules short_way score_figures score_rows scoring temperature
 test-lower: $(VENV)/with-test  ## the numeric tests that take what is in use, with the plain C kernels forced
-	CROSSENT_ISA=scalar $(PYTEST) -q $(UNFORCED:%=tests/test_%.py)
+	CROSSENT_ISA=scalar $(SUITE) -q $(UNFORCED:%=tests/test_%.py)
 
 warnings:  ## csrc with every warning an error
 	@for file in $(CORE); do $(CC) $(CFLAGS) $(WARNINGS) -fsyntax-only $$file || exit 1; done

@@ -22,10 +22,14 @@ WINDOWS = sys.platform == "win32"
 if WINDOWS:
     os.environ.setdefault("CC", "python-zig cc -target x86_64-windows-gnu")
 
+# Neither is in our wheels: debug information would be three quarters of one. Who sets flags of their own may want them.
+DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0"]
+SYMBOLS = [] if "LDFLAGS" in os.environ else ["-Wl,-s"]
+
 CFLAGS = [
     "-std=gnu11",
     "-O2",  # the loops are written in vectors: -O3 finds nothing more to do and takes longer
-    "-g0",  # no debug information in the wheel: it would be three quarters of it
+    *DEBUG_INFORMATION,
     "-ffp-contract=off",  # rounding is what the source says, on every compiler
     "-fno-math-errno",  # exp and log need not set errno; changes no value
     "-fno-trapping-math",  # nobody reads the floating-point flags; changes no value
@@ -34,7 +38,7 @@ CFLAGS = [
 ]
 
 LINK_FLAGS = [
-    "-Wl,-s",
+    *SYMBOLS,
     "-Wl,-z,relro,-z,now",  # the tables of kernels are pointers: not writable once they are loaded
     *OPENMP,
 ]

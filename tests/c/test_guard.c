@@ -10,7 +10,8 @@
 
 enum { VECTORS = 4, WIDEST = 64, TARGETS = 1 << 16 };
 
-/* What the arrays hold: bytes that are small numbers in every type, whichever comes first; classes, ignored and out of bounds. */
+/* What the arrays hold: bytes that are small numbers in every type, whichever comes first; classes, ignored and out of bounds.
+ */
 static unsigned char numbers[ROOM];
 static int64_t targets[TARGETS];
 
@@ -67,7 +68,7 @@ static void add_input_and_result(struct crossent_view *view, struct crossent_res
     result->dtype = now.storage.dtype;
     if (has_result && now.storage.in_place)
         now.trial.arrays[now.trial.count - 1].role = READ_AND_WRITTEN,
-        now.trial.arrays[now.trial.count - 1].pointer = &result->data;
+                                           now.trial.arrays[now.trial.count - 1].pointer = &result->data;
     else if (has_result)
         add(WRITTEN, count, crossent_size_of(result->dtype), &result->data);
 }
@@ -370,7 +371,8 @@ static void test_table(const struct crossent_table *table, enum crossent_dtype r
         test_functions(n);
         for (size_t i = 0; i < sizeof storages / sizeof *storages; i++) now.storage = storages[i], test_storage(n);
     }
-    printf("%s, float%zu: %ld calls beside protected pages touched none\n", table->isa, 8 * crossent_size_of(real), guard.calls);
+    printf("%s, float%zu: %ld calls beside protected pages touched none\n", table->isa, 8 * crossent_size_of(real),
+           guard.calls);
 }
 
 int main(int count, char **arguments) {
