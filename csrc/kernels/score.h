@@ -61,12 +61,39 @@ SIMD size_t count_before(const real *x, size_t n, real target, int target_is_beh
     return before;
 }
 
-/* What is counted of a run of `width` columns from `first` on, at x: the classes before the target, a class of this logit; and
-   where the maximum is, of which the first column of its vector is known. */
-SIMD void count_block(const real *x, size_t first, size_t width, size_t target, real logit, struct crossent_partial *partial) {
-    const size_t lower = target < first ? 0 : target - first < width ? target - first : width; /* columns below the target */
-    if (partial->max >= (double)logit)
-        partial->before = count_before(x, lower, logit, 1) + count_before(x + lower, width - lower, logit, 0);
-    while (partial->argmax < width && (double)x[partial->argmax] != partial->max) partial->argmax++;
-    partial->argmax += first;
+/* What a run of columns knows of the target: its logit, the next larger number, and its column, which is negative or behind the
+   run's end if it is in another. */
+struct target_view {
+    real logit, above;
+    ptrdiff_t column;
+};
+
+SIMD struct target_view view_target(real logit, ptrdiff_t column) {
+    const real above =
+        sizeof(real) == sizeof(float) ? (real)nextafterf((float)logit, INFINITY) : (real)nextafter(logit, INFINITY);
+    return (struct target_view){logit, above, column};
+}
+
+/* From which logit on one of the n columns from c on comes before the target: an equal one does if its class is lower. Where
+   the target is among them none does yet: finish_counts() counts those. */
+SIMD vec before_from(const struct target_view *target, size_t c, size_t n) {
+    if ((ptrdiff_t)(c + n) <= target->column) return v_set(target->logit);
+    return v_set((ptrdiff_t)c > target->column ? target->above : (real)INFINITY);
+}
+
+/* What the loop over a run of `width` columns from `first` on, at x, has left: the columns before the target that are in its
+   group of `group` columns, behind the last whole one of LANES; and where the maximum is, of which the group is known. */
+SIMD void finish_counts(const real *x, size_t first, size_t width, size_t group, const struct target_view *target,
+                        struct crossent_partial *partial) {
+    if (target->column >= 0 && (size_t)target->column < width) {
+        const size_t t = (size_t)target->column, columns = t < width - width % group ? group : LANES;
+        const size_t begin = t - t % columns, end = begin + columns < width ? begin + columns : width;
+        partial->before +=
+            count_before(x + begin, t - begin, target->logit, 1) + count_before(x + t, end - t, target->logit, 0);
+    }
+    const vec max = v_set((real)partial->max);
+    size_t c = partial->argmax;
+    while (c + LANES <= width && m_count(v_equal(v_load(x + c), max)) == 0) c += LANES;
+    while (c < width && (double)x[c] != partial->max) c++;
+    partial->argmax = first + c;
 }

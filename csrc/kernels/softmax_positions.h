@@ -89,7 +89,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             }
             if (kind == CROSSENT_SCORES) {
                 short_surprise = v_mul_add(e, finite_below(origin, x), short_surprise);
-                short_squares = v_add_where(below, short_squares, v_mul(e, e));
+                short_squares = v_mul_add_where(below, e, e, short_squares);
             }
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;

@@ -12,6 +12,9 @@ enum {
 /* One block of a row of a job: its columns, and what its coefficients b are made of. */
 struct row_view {
     const real *x, *probabilities, *weight;
+    const char *next; /* the next block's logits, `size` bytes each, where they are before they are reals side by side */
+    size_t size;
+    struct target_view target; /* for CROSSENT_SCORES */
     real *output;
     vec slope, offset; /* (1 - eps) and eps/C */
     enum spread spread;
@@ -100,28 +103,33 @@ struct wide_sums {
 
 SIMD void flush(struct wide_sums *total, struct lane_sums *lanes, int n, enum spread spread, enum crossent_output kind) {
     const vec zero = v_set(0);
+    vec surprise = zero, squares = zero; /* widened together, for two roundings more: a loss has neither */
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++) {
         total->rest = wide_add(total->rest, lanes[i].rest);
         if (spread != NO_SPREAD) total->distance = wide_add(total->distance, lanes[i].distance);
         if (spread >= WEIGHTS) total->mass = wide_add(total->mass, lanes[i].mass);
-        if (kind == CROSSENT_SCORES) total->surprise = wide_add(total->surprise, lanes[i].surprise);
-        if (kind == CROSSENT_SCORES) total->squares = wide_add(total->squares, lanes[i].squares);
+        surprise = v_add(surprise, lanes[i].surprise);
+        squares = v_add(squares, lanes[i].squares);
         lanes[i] = (struct lane_sums){zero, zero, zero, zero, zero};
     }
+    if (kind != CROSSENT_SCORES) return;
+    total->surprise = wide_add(total->surprise, surprise);
+    total->squares = wide_add(total->squares, squares);
 }
 
-/* How many lanes are not at the maximum, and the first columns of which one is. */
+/* How many lanes are not at the maximum, and, for CROSSENT_SCORES, the first group of columns in which one is and how many
+   columns come before the target. */
 struct tally {
-    size_t below, first_max;
+    size_t below, first_max, before;
 };
 
-/* Take the n <= LANES columns from c on into the sums. */
-SIMD void add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale,
+/* Take the n <= LANES columns from c on into the sums. Of a logit from `rival` on a column comes before the target. */
+SIMD void add_columns(const struct row_view *row, size_t c, size_t n, vec max, vec origin, const struct scale *scale, vec rival,
                       struct lane_sums *sums, struct tally *tally) {
     const vec x = v_load_first(row->x + c, n, v_set(-INFINITY));
     /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
-    const vec e = v_prefetch(scaled_exp(x, scale), row->x + c + BLOCK);
+    const vec e = v_prefetch(scaled_exp(x, scale), row->next + c * row->size);
     const mask below = v_unequal(x, max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
@@ -135,12 +143,22 @@ SIMD void add_columns(const struct row_view *row, size_t c, size_t n, vec max, v
     }
     if (row->kind == CROSSENT_SCORES) {
         sums->surprise = v_mul_add(e, finite_below(origin, x), sums->surprise);
-        sums->squares = v_add_where(below, sums->squares, v_mul(e, e));
+        sums->squares = v_mul_add_where(below, e, e, sums->squares);
     }
     if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, v_prefetch_to_write(e, row->output + c + BLOCK), n);
-    const size_t count = m_count(below);
-    tally->below += count;
-    if (row->kind == CROSSENT_SCORES && count < LANES && tally->first_max > c) tally->first_max = c;
+    tally->below += m_count(below);
+    if (row->kind == CROSSENT_SCORES) tally->before += m_count(v_not_less(x, rival));
+}
+
+/* Take `count` vectors of columns from c on into the sums, the last of n columns. */
+SIMD void add_group(const struct row_view *row, size_t c, int count, size_t n, vec max, vec origin, const struct scale *scale,
+                    struct lane_sums *sums, struct tally *tally) {
+    const size_t columns = (size_t)count * LANES, below = tally->below;
+    const vec rival = row->kind == CROSSENT_SCORES ? before_from(&row->target, c, columns) : max;
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++)
+        add_columns(row, c + (size_t)i * LANES, i == count - 1 ? n : LANES, max, origin, scale, rival, &sums[i], tally);
+    if (row->kind == CROSSENT_SCORES && tally->below - below < columns && tally->first_max > c) tally->first_max = c;
 }
 
 /* The sums of a block's n columns, measured from their own maximum; e^(x - m) over `inverse` goes to the output for a gradient.
@@ -153,19 +171,17 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
     struct lane_sums lanes[UNROLL] = {none, none, none, none};
     struct wide_sums total = {wide_zero(), wide_zero(), wide_zero(), wide_zero(), wide_zero()};
     const size_t width = UNROLL * LANES;
-    struct tally tally = {0, n};
+    struct tally tally = {0, n, 0};
     size_t done = 0;
     while (n - done >= width) {
         const size_t left = (n - done) / width, steps = left < FLUSH ? left : FLUSH;
         for (size_t s = 0; s < steps; s++, done += width)
-#pragma GCC unroll 4
-            for (int i = 0; i < UNROLL; i++)
-                add_columns(row, done + (size_t)i * LANES, LANES, max, origin, &scale, &lanes[i], &tally);
+            add_group(row, done, UNROLL, LANES, max, origin, &scale, lanes, &tally);
         flush(&total, lanes, UNROLL, row->spread, row->kind);
     }
-    for (; n - done >= LANES; done += LANES) add_columns(row, done, LANES, max, origin, &scale, &lanes[0], &tally);
+    for (; n - done >= LANES; done += LANES) add_group(row, done, 1, LANES, max, origin, &scale, lanes, &tally);
     if (done < n) {
-        add_columns(row, done, n - done, max, origin, &scale, &lanes[0], &tally);
+        add_group(row, done, 1, n - done, max, origin, &scale, lanes, &tally);
         done += LANES;
     }
     flush(&total, lanes, 1, row->spread, row->kind);
@@ -179,6 +195,7 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n) {
         .surprise = wide_sum(total.surprise) * inverse,
         .squares = wide_sum(total.squares) * (inverse * inverse) + ties,
         .argmax = tally.first_max,
+        .before = tally.before,
     };
 }
 
@@ -279,17 +296,20 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
                                           enum crossent_output kind, const struct row_scratch *scratch, size_t slot) {
     struct row_view view = view_block(job, row, block, spread, kind, scratch, slot);
     view.x = logits_of(job, row, block, scratch);
+    view.size = job->input.dense ? crossent_size_of(job->input.dtype) : 0;
+    view.next = job->input.data + (row * job->classes + (block + 1) * BLOCK) * view.size;
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const int has_class = job->target && read_target(job, row, &t), is_here = has_class && t - first < width;
     const double at_target = is_here ? (double)view.x[t - first] : 0;
-    struct crossent_partial partial = reduce_run(&view, width);
-    partial.at_target = at_target;
     if (kind == CROSSENT_SCORES && has_class) {
         real elsewhere;
-        const real logit = is_here ? view.x[t - first] : *fetch(&job->input, row * job->classes + t, 1, &elsewhere);
-        count_block(view.x, first, width, t, logit, &partial);
+        view.target = view_target(is_here ? view.x[t - first] : *fetch(&job->input, row * job->classes + t, 1, &elsewhere),
+                                  (ptrdiff_t)t - (ptrdiff_t)first);
     }
+    struct crossent_partial partial = reduce_run(&view, width);
+    partial.at_target = at_target;
+    if (kind == CROSSENT_SCORES && has_class) finish_counts(view.x, first, width, UNROLL * LANES, &view.target, &partial);
     return partial;
 }
 

@@ -85,6 +85,7 @@ SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
 
 #include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_ps(m, b)); }
+SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 
 SIMD vec v_split(vec a, vec *exponent) {
     const mask normal = v_not_less(a, v_set(FLT_MIN));

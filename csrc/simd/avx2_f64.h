@@ -56,6 +56,7 @@ SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
 
 #include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_pd(m, b)); }
+SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 
 /* The integer n of a lane (|n| < 2^51) as int64: adding 1.5 * 2^52 leaves n in the low bits of the mantissa. */
 SIMD __m256i to_int64(vec n) {

@@ -63,6 +63,7 @@ SIMD mask v_unequal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ)
 SIMD vec v_select(mask m, vec yes, vec no) { return _mm512_mask_blend_pd(m, no, yes); }
 SIMD mask v_not_less(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ); }
 SIMD vec v_add_where(mask m, vec a, vec b) { return _mm512_mask_add_pd(a, m, a, b); }
+SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return _mm512_mask3_fmadd_pd(a, b, c, m); }
 
 SIMD vec v_split(vec a, vec *exponent) {
     const vec m = _mm512_getmant_pd(a, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);

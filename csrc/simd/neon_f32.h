@@ -75,6 +75,7 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
 }
 
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_select(m, v_add(a, b), a); }
+SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 
 SIMD vec v_split(vec a, vec *exponent) {
     const mask normal = v_not_less(a, v_set(FLT_MIN));

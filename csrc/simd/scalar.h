@@ -45,6 +45,7 @@ SIMD mask v_not_less(vec a, vec b) { return !(a < b); }
 
 #include "by_lane.h"
 SIMD vec v_add_where(mask m, vec a, vec b) { return m ? a + b : a; }
+SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return m ? v_mul_add(a, b, c) : c; }
 
 SIMD real_bits bits_of(real a) {
     real_bits bits;

@@ -61,6 +61,8 @@ static void test_values(const real *x, const real *y, const real *z) {
     CHECK("v_unequal", same, shown(v_unequal(a, b)), (real)(a != b));
     CHECK("v_not_less", same, shown(v_not_less(a, b)), (real) !(a < b));
     CHECK("v_add_where", same_number, v_add_where(v_equal(a, b), a, c), a == b ? a + c : a);
+    const vec zero_or_nan = v_sub(a, a);
+    CHECK("v_mul_add_where", same_number, v_mul_add_where(v_equal(a, b), zero_or_nan, b, c), a == b ? (a - a) * b + c : c);
     CHECK("v_set", same, v_set(x[0]), x[0]);
     size_t equal = 0;
     for (size_t i = 0; i < LANES; i++) equal += x[i] == y[i];
@@ -131,6 +133,7 @@ static void test_halves(const real *x) {
 static void test_finite(const real *x, const real *y, const real *z) {
     const vec a = v_load(x), b = v_load(y);
     CHECK("v_mul_add", close_to, v_mul_add(a, a, v_mul(b, b)), a * a + b * b);
+    CHECK("v_mul_add_where", close_to, v_mul_add_where(v_equal(a, a), a, a, v_mul(b, b)), a * a + b * b);
     CHECK("v_neg_mul_add", close_to, v_neg_mul_add(v_sub(v_set(0), a), a, v_mul(b, b)), b * b + a * a);
     wide sums = wide_zero();
     double total = 0, largest = (double)x[0];
