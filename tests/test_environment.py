@@ -1,6 +1,7 @@
 """Environment variables, threads and instruction sets as settings, and what `import crossent` brings along."""
 
 import os
+import re
 import sys
 from itertools import product
 
@@ -197,8 +198,29 @@ def test_show_config_prints_what_is_in_use(capsys):
         crossent.show_config()
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if not line.startswith("instruction"))
     assert lines["crossent"] == crossent.__version__
-    assert lines["threads"] == "3"
+    assert lines["threads"] == "3 (num_threads)"
     assert lines["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, r"threads *[0-9]+ \(the CPUs that this process may use\)"),
+        ({"OMP_NUM_THREADS": "3"}, r"threads *3 \(OMP_NUM_THREADS\)"),
+        ({"OMP_NUM_THREADS": "3", "CROSSENT_NUM_THREADS": "2"}, r"threads *2 \(CROSSENT_NUM_THREADS\)"),
+        ({"CROSSENT_ISA": "scalar"}, r"instruction set *scalar \(CROSSENT_ISA\)"),
+        ({}, r"instruction set *[a-z0-9]+ \(the best of this machine\)"),
+    ],
+)
+def test_show_config_says_where_it_comes_from(variables, wanted):
+    shown = printed("import crossent; crossent.show_config()", **variables)
+    assert any(re.fullmatch(wanted, line) for line in shown.splitlines()), shown
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_the_program_is_an_origin_too():
+    crossent.set_num_threads(2)
+    assert _runtime.config()["threads from"] == "set_num_threads"
 
 
 # What an import brings along.

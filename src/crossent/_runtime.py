@@ -78,13 +78,16 @@ def _usable_cpus() -> int:
     return max(1, math.ceil(min(cpus, _cgroup_quota())))
 
 
-def _default_threads() -> int:
-    """CROSSENT_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs that affinity and control group leave."""
-    return _threads_from_environment("CROSSENT_NUM_THREADS") or _threads_from_environment("OMP_NUM_THREADS") or _usable_cpus()
+def _default_threads() -> tuple[int, str]:
+    """CROSSENT_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs that affinity and control group leave; and which it is."""
+    for name in ("CROSSENT_NUM_THREADS", "OMP_NUM_THREADS"):
+        if threads := _threads_from_environment(name):
+            return threads, name
+    return _usable_cpus(), "the CPUs that this process may use"
 
 
 _openmp_at_import = _kernels.openmp_max_threads()
-_threads = _default_threads()
+_threads, _threads_from = _default_threads()
 _threads_here: ContextVar[int | None] = ContextVar("crossent_num_threads", default=None)
 
 
@@ -122,8 +125,8 @@ def set_num_threads(num_threads: int) -> None:
     1
     >>> crossent.set_num_threads(before)
     """
-    global _threads
-    _threads = _checked_threads(num_threads)
+    global _threads, _threads_from
+    _threads, _threads_from = _checked_threads(num_threads), "set_num_threads"
 
 
 def get_num_threads() -> int:
@@ -146,6 +149,13 @@ def get_num_threads() -> int:
     threads = _threads_here.get() or _threads
     limit = _kernels.openmp_max_threads()
     return min(threads, limit) if limit < _openmp_at_import else threads
+
+
+def _origin_of_threads() -> str:
+    """Where ``get_num_threads()`` has its number from, in words."""
+    if get_num_threads() < (_threads_here.get() or _threads):
+        return "a limit that was put on OpenMP"
+    return "num_threads" if _threads_here.get() else _threads_from
 
 
 @contextmanager
@@ -215,9 +225,11 @@ def config() -> dict[str, object]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "instruction set": _kernels.current_isa(),
+        "instruction set from": "CROSSENT_ISA" if os.environ.get("CROSSENT_ISA") else "the best of this machine",
         "instruction sets": isa_names(),
         "openmp": _kernels.has_openmp(),
         "threads": get_num_threads(),
+        "threads from": _origin_of_threads(),
     }
 
 
@@ -230,9 +242,11 @@ def show_config() -> None:
     >>> crossent.show_config()  # doctest: +ELLIPSIS
     crossent ...
     """
-    for name, value in config().items():
+    values = config()
+    origins = {name: values.pop(f"{name} from") for name in ("instruction set", "threads")}
+    for name, value in values.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
-        print(f"{name:16} {text}")
+        print(f"{name:16} {text}" + (f" ({origins[name]})" if name in origins else ""))
 
 
 _isa_from_environment()
