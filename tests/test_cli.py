@@ -36,7 +36,8 @@ def test_json_has_the_figures_and_what_was_scored(data, capsys):
         "crossent": crossent.__version__,
         "signature": (
             "loss:cross_entropy|reduction:mean|dim:1|ignore_index:-100|label_smoothing:0.1|context:none"
-            f"|weight:{hashlib.sha256(weight.astype(float).tobytes()).hexdigest()[:12]}|dtype:float32|shape:200x5"
+            f"|weight:{hashlib.sha256(weight.astype(float).tobytes()).hexdigest()[:12]}"
+            "|temperature:1.0|targets:indices|top_k:5|bytes:none|dtype:float32|shape:200x5"
             f"|isa:{_kernels.current_isa()}|crossent:{crossent.__version__}"
         ),
         "logits": "logits.npy",
@@ -48,6 +49,9 @@ def test_json_has_the_figures_and_what_was_scored(data, capsys):
         "ignore_index": -100,
         "label_smoothing": 0.1,
         "reduction": "mean",
+        "top_k": 5,
+        "bytes": None,
+        "fitted": None,
         "context": None,
         "class_names": None,
         "loss": figures["mean_loss"],
@@ -68,6 +72,9 @@ def test_table_has_the_figures(data, capsys, monkeypatch, with_rich, reduction):
         rf"{c} +{figures.class_loss[c]:.3f} +{100 * figures.class_accuracy[c]:.2f} % +{figures.class_rows[c]}"
         for c in figures.worst_classes(2)
     ]
+    confused = [
+        rf"{t} +{p} +{100 * rows / figures.class_rows[t]:.2f} % +{rows}" for t, p, rows in figures.confusions[:2].tolist()
+    ]
     lines = [
         "logits.npy against labels.npy",
         "",
@@ -76,12 +83,19 @@ def test_table_has_the_figures(data, capsys, monkeypatch, with_rich, reduction):
         *([rf"summed loss +{figures.sum_loss:.6g} nats"] if reduction == "sum" else []),
         rf"mean loss +{figures.mean_loss:.6g} ± {figures.standard_error:.2g}0? nats",
         rf"perplexity +{figures.perplexity:.6g}",
+        rf"bits per row +{figures.bits:.6g}",
+        rf"entropy +{figures.entropy:.6g} nats",
         rf"accuracy +{100 * figures.accuracy:.2f} %",
+        r"top-5 accuracy +100.00 %",
+        rf"Brier score +{figures.brier:.6g}",
         rf"calibration error +{100 * figures.ece:.2f} % \(ECE, 15 bins\)",
         r"speed +\S+( thousand| million)? rows/s, \S+ s",
         "",
         "worst classes +mean loss +accuracy +rows",
         *worst,
+        "",
+        "most confused +taken for +of its rows +rows",
+        *confused,
         "",
         rf"signature: loss:cross_entropy\|reduction:{reduction}\|dim:1\|.*\|shape:200x5\|.*",
     ]
@@ -204,11 +218,13 @@ def test_version_info_and_help(capsys):
     assert crossent.__version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("source", [cli.SCORE_EPILOG, cli.COMPARE_EPILOG, cli.PLOT_EPILOG, "README.md", "docs/command.md"])
+@pytest.mark.parametrize(
+    "source", [cli.SCORE_EPILOG, cli.COMPARE_EPILOG, cli.PLOT_EPILOG, cli.INFO_EPILOG, "README.md", "docs/command.md"]
+)
 def test_examples_are_commands(source):
     """Of the help and of the documents: arguments that there are."""
     text = (ROOT / source).read_text() if source.endswith(".md") else source
-    commands = re.findall(r"(?:^ *|\| )(crossent (?:score|compare|plot) [^|>\n]*)", text, re.M)
+    commands = re.findall(r"(?:^ *|\| )(crossent (?:score|compare|plot|info)[^|>\n]*)", text, re.M)
     assert commands
     for command in commands:
         words = shlex.split(command, comments=True)

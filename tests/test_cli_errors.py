@@ -16,6 +16,7 @@ x, t = np.zeros((4, 3), np.float32), np.array([0, 1, 2, 0])
 late = np.where(np.arange(4) == 2, 9, t)
 structured = np.zeros(4, [("a", "i4")])
 FLOATS = "expected float16, bfloat16, float32 or float64, but got dtype"
+EITHER = r"expected integers, or probabilities of shape \(4, 3\)"
 HUGE = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999, 999999), }".ljust(118)
 OVERFLOWING = HUGE.replace(b"(999999999, 999999)", b"(9999999999999999, 999999)")
 BAD_DATA = {
@@ -23,7 +24,8 @@ BAD_DATA = {
     "labels: negative": (x, -t, r"labels.npy: Target -1 is out of bounds: row 1, 3 classes"),
     "labels: position": (x[:, :, None], late[:, None], r"labels.npy: Target 9 is out of bounds: row 2 at \(0,\), 3 classes"),
     "labels: number": (x, t[:3], r"labels.npy: expected shape \(4,\) for logits of shape \(4, 3\), but got \(3,\)"),
-    "labels: floats": (x, t * 1.0, r"labels.npy: expected integers, but got dtype float64"),
+    "labels: floats": (x, t * 1.0, rf"labels.npy: {EITHER}, but got dtype float64 of shape \(4,\)"),
+    "labels: probabilities": (x, x[:, :2], rf"labels.npy: {EITHER}, but got dtype float32 of shape \(4, 2\)"),
     "labels: bool": (x, t > 0, r"labels.npy: expected integers, but got dtype bool"),
     "labels: struct": (x, structured, r"labels.npy: expected integers, but got dtype \[\('a', '<i4'\)\]"),
     "labels: objects": (x, t.astype(object), r"labels.npy: expected numbers, but got pickled Python objects, .*"),
@@ -109,6 +111,11 @@ def test_bad_weights(data, capsys, weight, message):
         (["score", "a", "b", "--fail-above", "x"], "argument --fail-above: expected a number, but got 'x'"),
         (["score", "a", "b", "--fail-above", "nan"], "argument --fail-above: expected a number, but got 'nan'"),
         (["score", "a", "b", "--dtype", "float8"], "argument --dtype: invalid choice: 'float8'"),
+        (["score", "a", "b", "--temperature", "hot"], "argument --temperature: expected a number, but got 'hot'"),
+        (["score", "a", "b", "--temperature", "0"], "argument --temperature: expected a number above 0, but got '0'"),
+        (["score", "a", "b", "--bytes", "0"], "argument --bytes: expected a number above 0, but got '0'"),
+        (["score", "a", "b", "--top-k", "0"], "argument --top-k: expected a number above 0, but got 0"),
+        (["score", "a", "b", "--show", "all"], "argument --show: invalid choice: 'all'"),
         (["compare", "a"], "the following arguments are required: SECOND"),
         (["plot", "a"], "the following arguments are required: PICTURE"),
     ],
@@ -138,6 +145,9 @@ def test_wrong_arguments(capsys, arguments, message):
             ["--targets", "-", "--output", "a.npy", "--resume"],
             "--resume needs --output, beside which it notes how far it is, .*",
         ),
+        (["--temperature", "auto", "--targets", "-"], "--temperature auto reads the inputs several times, .*"),
+        (["--show", "classes", "--format", "json"], "--show classes is a table or csv, and not for --format json, .*"),
+        (["--show", "classes", "--reduction", "none"], "--show classes is a table or csv, and not for --format json, .*"),
         (["--reduction", "none", "--format", "json"], "--reduction none prints the rows' losses as csv: no --format, .*"),
         (["--reduction", "none", "--fail-above", "1"], "--reduction none prints the rows' losses as csv: no --format, .*"),
         (["-", "--targets", "-"], "standard input can be one array, but '-' is given twice"),

@@ -41,7 +41,8 @@ crossent score [options] LOGITS TARGETS
        crossent score [options] LOGITS... --targets TARGETS..."""
 SCORE_DESCRIPTION = """\
 Score logits against labels, in one pass and constant memory: mean loss with its
-standard error, perplexity, accuracy, calibration, and the worst classes."""
+standard error, perplexity, bits, accuracies, calibration, the worst classes and the
+most confused pairs."""
 SCORE_EPILOG = f"""\
 {FILES}
 
@@ -50,6 +51,8 @@ examples:
   crossent score logits.npy labels.npy --output losses.npy --plot report.png
   crossent score run.safetensors:logits run.safetensors:labels --dim -1
   crossent score shard-*.npy --targets labels-*.npy --output losses.parquet --resume
+  crossent score logits.npy labels.npy --temperature auto --bytes 1261942
+  crossent score logits.npy labels.npy --show classes --format csv > classes.csv
   crossent score logits.npy labels.npy --format json | jq .mean_loss
   crossent score logits.npy labels.npy --fail-above 2.5 || echo worse
   zcat logits.npy.gz | crossent score - labels.npy
@@ -69,6 +72,15 @@ examples:
   crossent compare old.npy new.npy --fail-above 0.01 || echo worse
 
 {STATUSES.replace("the loss", "second - first")}
+"""
+
+INFO_DESCRIPTION = """\
+Show versions, instruction sets, threads and where their number comes from, and the
+formats that can be read; or what files hold, without reading their data."""
+INFO_EPILOG = """\
+examples:
+  crossent info
+  crossent info run.safetensors logits-*.npy
 """
 
 PLOT_EPILOG = """\
@@ -171,7 +183,10 @@ def _parser() -> Parser:
     plot.add_argument("picture", metavar="PICTURE", help=f"file to write ({', '.join(commands.PICTURES)})")
     _add_class_names(plot.add_argument)
     plot.set_defaults(run=commands.plot)
-    info = add("info", help="show versions, instruction sets and threads")
+    info = add(
+        "info", help="show versions, threads and formats, or what files hold", description=INFO_DESCRIPTION, epilog=INFO_EPILOG
+    )
+    info.add_argument("files", nargs="*", metavar="FILE", help="files to look into")
     info.set_defaults(run=commands.info)
     return parser
 
@@ -179,19 +194,34 @@ def _parser() -> Parser:
 def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add = score.add_argument
     add("files", nargs="+", metavar="LOGITS", help="float16, bfloat16, float32 or float64, shape (N, C) or (N, C, d1, ..., dK)")
-    add("--targets", nargs="+", metavar="TARGETS", help="class indices, shape (N) or (N, d1, ..., dK), as many as all LOGITS")
+    add(
+        "--targets",
+        nargs="+",
+        metavar="TARGETS",
+        help="class indices, shape (N) or (N, d1, ..., dK), or LOGITS's: probabilities",
+    )
     add("--dtype", choices=("bfloat16",), help="what entries of two bytes are that are no float16 (np.save of bfloat16)")
 
     add = score.add_argument_group("the loss, as in torch's cross_entropy").add_argument
     add("--dim", type=int, default=1, metavar="D", help="the axis of the classes, not the first (1)")
     _add_ignored_and_weight(add)
     add("--label-smoothing", type=_part, default=0.0, metavar="E", help="from 0 to 1 (0)")
+    add(
+        "--temperature",
+        type=_temperature,
+        default=1.0,
+        metavar="T",
+        help="divide logits by it; auto: the one of least loss (1)",
+    )
     add("--context", type=_positive, metavar="T", help="rows are sequences of T: what a position is in the loss over position")
     add("--reduction", choices=("mean", "sum", "none"), default="mean", help="sum adds the sum; none prints the rows' losses")
 
     add = score.add_argument_group("what comes out").add_argument
     _add_format(add)
-    add("--worst", type=_count, default=5, metavar="K", help="classes of largest mean loss to list (5)")
+    add("--worst", type=_count, default=5, metavar="K", help="worst classes, and most confused pairs, to list (5)")
+    add("--show", choices=commands.SHOWN, default="figures", help="every class, or confused pair, in place of the figures")
+    add("--top-k", type=_positive, default=5, metavar="K", help="accuracies among the 1 to K best classes (5)")
+    add("--bytes", type=_number_or_name, metavar="N", help="for bits per byte: how many, or a file of counts for each row")
     add("--output", metavar="FILE", help=f"write the loss of each row ({', '.join(commands.OUTPUTS)})")
     add("--resume", action="store_true", help="go on where a run with this --output was killed")
     _add_class_names(add)
@@ -199,9 +229,9 @@ def _add_score_arguments(score: argparse.ArgumentParser) -> None:
     add("--fail-above", type=_limit, metavar="X", help="exit with 4 where the loss is above X, or nan")
 
     add = score.add_argument_group("how it is computed; the figures do not depend on it").add_argument
-    add("--threads", type=_positive, metavar="K", help="threads to use (all CPUs)")
-    add("--max-memory", type=_bytes, default=MAX_MEMORY, metavar="SIZE", help="refuse rows that take more: 64M, 1G (256M)")
-    add("--chunk-rows", type=_positive, metavar="K", help="read so many rows at a time (4 MB)")
+    add("--threads", type=_positive, metavar="K", help="threads to use (crossent info shows how many)")
+    add("--max-memory", type=_bytes, default=MAX_MEMORY, metavar="SIZE", help="read at most so much at a time: 64M, 1G (256M)")
+    add("--chunk-rows", type=_positive, metavar="K", help="rows that a thread reads at a time (8 MB)")
 
 
 def _add_compare_arguments(compare: argparse.ArgumentParser) -> None:
@@ -255,6 +285,26 @@ def _part(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, but got {text!r}")
     return value
+
+
+def _above_0(text: str) -> float:
+    value = _limit(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, but got {text!r}")
+    return value
+
+
+def _temperature(text: str) -> float | None:
+    return None if text == "auto" else _above_0(text)
+
+
+def _number_or_name(text: str) -> float | str:
+    """What looks like a number is one; a file of that name is meant by ./NAME."""
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return _above_0(text)
 
 
 def _bytes(text: str) -> int:

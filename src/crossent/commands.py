@@ -10,7 +10,7 @@ import argparse
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
@@ -19,12 +19,14 @@ from crossent.scoring import compare as comparing
 from crossent.scoring import losses, record, report
 from crossent.scoring.errors import UsageError, reading
 from crossent.scoring.files import atomic_file
+from crossent.scoring.holdings import formats, holdings
+from crossent.scoring.inputs import Job
 from crossent.scoring.names import read_class_names
-from crossent.scoring.progress import Progress
-from crossent.scoring.run import Job, Run, score_files
+from crossent.scoring.progress import Progress, Report
+from crossent.scoring.run import Run, score_files
 from crossent.scoring.sources import STDIN, places
 
-OUTPUTS, PICTURES = losses.FORMATS, (".png", ".svg", ".pdf")
+OUTPUTS, PICTURES, SHOWN = losses.FORMATS, (".png", ".svg", ".pdf"), ("figures", *record.COLUMNS)
 
 
 def score(options: argparse.Namespace) -> bool:
@@ -44,11 +46,19 @@ def score(options: argparse.Namespace) -> bool:
         )
     if options.plot:
         _draw(run, options.plot)
-    if options.format in ("json", "csv") and not rows_only:
-        sys.stdout.write(record.TEXTS[options.format](record.members(run)))
-    elif not rows_only:
-        report.print_table(run, options.worst, sys.stdout)
+    if not rows_only:
+        _print(run, options)
     return _at_most(options.fail_above, run.loss)
+
+
+def _print(run: Run, options: argparse.Namespace) -> None:
+    if options.show != "figures":
+        columns = record.COLUMNS[options.show](run)
+        (record.print_csv if options.format == "csv" else report.print_columns)(columns, sys.stdout)
+    elif options.format in ("json", "csv"):
+        sys.stdout.write(record.TEXTS[options.format](record.members(run)))
+    else:
+        report.print_table(run, options.worst, sys.stdout)
 
 
 def compare(options: argparse.Namespace) -> bool:
@@ -85,7 +95,12 @@ def plot(options: argparse.Namespace) -> bool:
 
 def info(options: argparse.Namespace) -> bool:
     """``crossent info``"""
-    crossent.show_config()
+    if options.files:
+        for line in holdings(options.files):
+            print(line)
+    else:
+        crossent.show_config()
+        print(f"{'formats':16} {', '.join(formats())}")
     return True
 
 
@@ -104,6 +119,9 @@ def _job(options: argparse.Namespace) -> Job:
         ignore_index=options.ignore_index,
         label_smoothing=options.label_smoothing,
         reduction=options.reduction,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        nbytes=options.bytes,
         context=options.context,
         class_names=options.class_names,
     )
@@ -114,12 +132,17 @@ def _check_score(options: argparse.Namespace, job: Job) -> None:
     names = [*job.logits, *job.targets]
     if names.count(STDIN) > 1:
         raise UsageError("standard input can be one array, but '-' is given twice")
+    if options.temperature is None and STDIN in names:
+        raise UsageError("--temperature auto reads the inputs several times, which standard input cannot be")
+    if options.show != "figures" and (options.format == "json" or options.reduction == "none"):
+        raise UsageError(f"--show {options.show} is a table or csv, and not for --format json, --reduction none")
     if options.resume and (not options.output or STDIN in names):
         raise UsageError("--resume needs --output, beside which it notes how far it is, and inputs that are files")
     if options.reduction == "none" and (options.format in ("json", "table") or options.fail_above is not None):
         raise UsageError("--reduction none prints the rows' losses as csv: no --format, no --fail-above")
+    read = [*names, *(name for name in (job.weight, job.nbytes, job.class_names) if isinstance(name, str))]
     for path in filter(None, (options.output, options.plot)):
-        _check_output(path, [*names, *filter(None, [job.weight, job.class_names])])
+        _check_output(path, read)
     if options.output:
         if not options.output.lower().endswith(OUTPUTS):
             raise UsageError(f"{options.output}: expected a name that ends in {', '.join(OUTPUTS)}")
@@ -162,10 +185,10 @@ def _at_most(limit: float | None, loss: float) -> bool:
 
 
 @contextmanager
-def _progress(options: argparse.Namespace) -> Iterator[Callable[[int, int], None]]:
+def _progress(options: argparse.Namespace) -> Iterator[Report]:
     """Progress on stderr, where that is a terminal and nobody objects."""
     if not (options.progress and sys.stderr.isatty()):
-        yield lambda done, rows: None
+        yield lambda done, rows, doing="": None
         return
     with Progress(sys.stderr) as progress:
         yield progress

@@ -29,6 +29,7 @@ class Saved(NamedTuple):
     rows: int
     seconds: float
     state: NDArray[np.float64]
+    fitted: NDArray[np.float64]  # of a Temperature; empty without one
 
 
 class Checkpoint:
@@ -62,7 +63,7 @@ class Checkpoint:
             np.load(file, allow_pickle=False) as members,
         ):
             theirs = members["run"].tolist()
-            saved = Saved(int(members["rows"]), float(members["seconds"]), members["state"])
+            saved = Saved(int(members["rows"]), float(members["seconds"]), members["state"], members["fitted"])
         if theirs != self._run:
             pairs = zip_longest(theirs, self._run, fillvalue="no more")
             had, has = next((had, has) for had, has in pairs if had != has)

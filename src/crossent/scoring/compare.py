@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 from crossent import __version__
 from crossent.scoring.errors import DataError
 from crossent.scoring.exact_sum import ExactSum
+from crossent.scoring.inputs import read_weight
+from crossent.scoring.progress import COMPARING, Report
 from crossent.scoring.report import percent, plus_minus
 from crossent.scoring.result import plain
-from crossent.scoring.run import read_weight
 from crossent.scoring.scorer import first_row_of
 from crossent.scoring.sources import Chunk, Source, chunks
 from crossent.scoring.tables import print_blocks
@@ -53,7 +53,7 @@ def compare_files(
     targets: str | None = None,
     ignore_index: int = -100,
     weight: str | None = None,
-    progress: Callable[[int, int], None] = lambda done, rows: None,
+    progress: Report = lambda done, rows, doing=COMPARING: None,
 ) -> Comparison:
     """Compare the losses that ``crossent score --output`` wrote.
 
@@ -71,7 +71,7 @@ def compare_files(
         for chunk in chunks(*sources, most=AT_ONCE):
             pairs.add(*chunk)
             done += len(chunk[0].rows)
-            progress(done, sources[0].shape[0])
+            progress(done, sources[0].shape[0], COMPARING)
         for source in sources:
             source.finish()
         return pairs.comparison(a, b)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import time
 from typing import Protocol, TextIO
 
+SCORING, FITTING, COMPARING = "scoring", "fitting the temperature", "comparing"
 PATIENCE = 1.0  # seconds before a run counts as long
 PAUSE = 0.1  # seconds between two drawings
+
+
+class Report(Protocol):
+    """What a run tells how far it is: rows that are done, rows there are, and what is being done with them."""
+
+    def __call__(self, done: int, rows: int, doing: str = SCORING) -> None: ...
 
 
 class Progress:
@@ -24,17 +31,17 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def __call__(self, done: int, rows: int) -> None:
+    def __call__(self, done: int, rows: int, doing: str = SCORING) -> None:
         """Say that so many of the rows are done."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + PAUSE
         self._bar = self._bar or _bar(self._file)
-        self._bar.update(done, rows)
+        self._bar.update(done, rows, doing)
 
 
 class _Bar(Protocol):
-    def update(self, done: int, rows: int) -> None: ...
+    def update(self, done: int, rows: int, doing: str) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -52,11 +59,11 @@ class _RichBar:
         from rich.progress import Progress as Bar
 
         self._bar = Bar(console=Console(file=file), transient=True)
-        self._task = self._bar.add_task("scoring")
+        self._task = self._bar.add_task(SCORING)
         self._bar.start()
 
-    def update(self, done: int, rows: int) -> None:
-        self._bar.update(self._task, completed=done, total=rows)
+    def update(self, done: int, rows: int, doing: str) -> None:
+        self._bar.update(self._task, completed=done, total=rows, description=doing)
 
     def stop(self) -> None:
         self._bar.stop()
@@ -66,8 +73,8 @@ class _PlainBar:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def update(self, done: int, rows: int) -> None:
-        self._write(f"scoring {100 * done // rows:3d} % of {rows:,} rows")
+    def update(self, done: int, rows: int, doing: str) -> None:
+        self._write(f"{doing} {100 * done // rows:3d} % of {rows:,} rows")
 
     def stop(self) -> None:
         self._write(" " * 60 + "\r")

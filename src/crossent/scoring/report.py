@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from crossent.scoring.run import Run
 from crossent.scoring.sources import STDIN
 from crossent.scoring.tables import Block, print_blocks
 
+CONFUSED_HEADING = ("most confused", "taken for", "of its rows", "rows")
 FEW_ROWS = 10  # a class with fewer says little of itself: among many, one of them is the worst by chance
 
 
@@ -27,8 +28,20 @@ def print_table(run: Run, most: int, file: TextIO) -> None:
     if worst := worst_classes(run, most, fewest):
         of = f" of {fewest} rows or more" if fewest > 1 else ""
         blocks.append([(f"worst classes{of}", "mean loss", "accuracy", "rows"), *worst])
+    if confused := most_confused(run, most):
+        blocks.append([CONFUSED_HEADING, *confused])
     print_blocks(blocks, file)
     file.write(f"\nsignature: {run.signature}\n")  # apart: a table would cut it to the width of the terminal
+
+
+def print_columns(columns: Mapping[str, Sequence[Any]], file: TextIO) -> None:
+    """Columns of one length as a table."""
+    texts = [[_cell(value) for value in column] for column in columns.values()]
+    print_blocks([[tuple(name.replace("_", " ") for name in columns), *zip(*texts, strict=True)]], file)
+
+
+def _cell(value: Any) -> str:
+    return "nan" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value:,}"
 
 
 def figures(run: Run) -> list[tuple[str, str]]:
@@ -37,12 +50,33 @@ def figures(run: Run) -> list[tuple[str, str]]:
     return [
         ("rows", f"{score.rows:,}" + (f" ({score.ignored:,} ignored)" if score.ignored else "")),
         ("classes", f"{score.classes:,}"),
+        *([("temperature", temperature(run))] if run.job.temperature != 1 else []),
         *([("summed loss", f"{score.sum_loss:,.6g} nats")] if run.job.reduction == "sum" else []),
         ("mean loss", nats(score, 6)),
         ("perplexity", f"{score.perplexity:,.6g}"),
+        ("bits per row", f"{score.bits:.6g}"),
+        *([] if run.nbytes is None else [("bits per byte", f"{score.bits_per_byte:.6g} ({run.nbytes:,.15g} bytes)")]),
+        ("entropy", f"{score.entropy:.6g} nats"),
         ("accuracy", percent(score.accuracy)),
+        *([(f"top-{best} accuracy", percent(score.top_accuracy[-1]))] if (best := len(score.top_accuracy)) > 1 else []),
+        ("Brier score", f"{score.brier:.6g}"),
         ("calibration error", f"{percent(score.ece)} (ECE, {len(score.bin_rows)} bins)"),
         ("speed", f"{quantity(rate(run))} rows/s, {run.seconds:.3g} s"),
+    ]
+
+
+def temperature(run: Run) -> str:
+    """The temperature and, where it was fitted, what it was good for."""
+    number = f"{run.score.temperature:.6g}"
+    return number + (f" (fitted; the mean loss at 1 is {run.fitted.loss_before:.6g} nats)" if run.fitted else "")
+
+
+def most_confused(run: Run, most: int) -> list[tuple[str, ...]]:
+    """The pairs of most rows, in the columns of CONFUSED_HEADING; none where they are too many to count."""
+    pairs = [] if run.score.confusions is None else run.score.confusions[:most].tolist()
+    return [
+        (run.class_name(target), run.class_name(predicted), percent(rows / run.score.class_rows[target]), f"{rows:,}")
+        for target, predicted, rows in pairs
     ]
 
 

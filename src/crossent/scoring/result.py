@@ -181,7 +181,8 @@ def _positions(figures: Mapping[str, Any] | None) -> Positions | None:
 def plain(value: Any) -> Any:
     """A number or an array for JSON."""
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        finite = np.isfinite(value)
+        return np.where(finite, value.astype(object), np.array(None)).tolist() if not finite.all() else value.tolist()
     if isinstance(value, list):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,8 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -26,15 +27,11 @@ from crossent.scoring.formats.rows import Rows, bfloat16, row_bytes
 STDIN = "-"
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 MEMBER = re.compile(r"(?P<path>.+?\.(?:npz|safetensors|parquet)):(?P<member>.+)", re.I)
-FORMATS: dict[str, Callable[[InputFile, str, str | None], Rows]] = {
-    ".npz": npz.open_rows,
-    ".safetensors": safetensors.open_rows,
-    ".parquet": parquet.ParquetRows,
-}
+FORMATS: dict[str, Any] = {".npz": npz, ".safetensors": safetensors, ".parquet": parquet}  # modules, see formats/rows.py
 
 
 class Chunk(NamedTuple):
-    """Some rows, which live until the next chunk is read, the name of their file and the number of the first in it."""
+    """Some rows, which live until this thread reads others, the name of their file and the number of the first in it."""
 
     rows: NDArray[Any]
     name: str
@@ -45,22 +42,22 @@ class Source:
     """An array in one file or several, whose rows (entries of the first axis) are read in order; a context manager.
 
     `names` are paths or patterns such as "part-*.npy", either with ":MEMBER" after it, or "-" for standard input.
-    `integers` says which dtypes are expected; with `as_bfloat16`, two bytes that are no other float are bfloat16.
+    `integers` says which dtypes are expected, None both; with `as_bfloat16`, two bytes that are no other float are bfloat16.
     """
 
-    def __init__(self, names: Sequence[str], *, integers: bool = False, as_bfloat16: bool = False) -> None:
+    def __init__(self, names: Sequence[str], *, integers: bool | None = False, as_bfloat16: bool = False) -> None:
         self.names = tuple(names)
         self._parts: list[Rows] = []
         with ExitStack() as stack:
             for path, member in (place for name in names for place in places(name)):
-                rows = _open(path, member)
+                rows = open_rows(path, member)
                 stack.callback(rows.close)
                 _check_dtype(rows, integers, as_bfloat16)
                 self._parts.append(rows)
             self._check_alike()
             self._closing = stack.pop_all()
         self._part = self._row = 0  # where the next row is
-        self._buffer: NDArray[Any] = np.empty((0, *self.shape[1:]), self.dtype)
+        self._buffers = threading.local()
 
     def __enter__(self) -> Source:
         return self
@@ -101,9 +98,10 @@ class Source:
 
     def read(self, rows: int) -> Chunk:
         """The next rows, of which there must be as many in this file."""
-        if len(self._buffer) < rows:
-            self._buffer = np.empty((rows, *self.shape[1:]), self.dtype)
-        part, chunk = self._parts[self._part], self._buffer[:rows]
+        buffer = getattr(self._buffers, "rows", None)
+        if buffer is None or len(buffer) < rows:
+            buffer = self._buffers.rows = np.empty((rows, *self.shape[1:]), self.dtype)
+        part, chunk = self._parts[self._part], buffer[:rows]
         part.fill(chunk)
         self._row += rows
         return Chunk(chunk, part.name, self._row - rows)
@@ -115,6 +113,12 @@ class Source:
             self._parts[self._part].skip(some)
             self._row += some
             rows -= some
+
+    def rewind(self) -> None:
+        """Begin again with the first row, which standard input cannot."""
+        for rows in self._parts:
+            rows.rewind()
+        self._part = self._row = 0
 
     def finish(self) -> None:
         """After the last row: raise if a file has more, or was changed since it was opened."""
@@ -147,23 +151,39 @@ def places(name: str) -> list[tuple[str, str | None]]:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
-def _open(path: str, member: str | None) -> Rows:
+def members(path: str) -> list[str] | list[None]:
+    """The names of the arrays in a file; None for the only one of a format that has no names."""
+    kind = _format(path)
+    if path == STDIN or kind is npy:
+        return [None]
+    with InputFile(path) as file:
+        names: list[str] = kind.names(file, path)
+    return names
+
+
+def _format(path: str) -> Any:
+    return FORMATS.get(os.path.splitext(path)[1].lower(), npy)
+
+
+def open_rows(path: str, member: str | None) -> Rows:
+    """The rows of an array in a file, whatever its dtype."""
     if path == STDIN:
         if sys.stdin is None:
             raise DataError("standard input: is closed")
         return npy.open_stream(sys.stdin.buffer, "standard input")
     file = InputFile(path)
     try:
-        return FORMATS.get(os.path.splitext(path)[1].lower(), npy.open_rows)(file, path, member)
+        rows: Rows = _format(path).open_rows(file, path, member)
+        return rows
     except BaseException:
         file.close()
         raise
 
 
-def _check_dtype(rows: Rows, integers: bool, as_bfloat16: bool) -> None:
+def _check_dtype(rows: Rows, integers: bool | None, as_bfloat16: bool) -> None:
     dtype = rows.dtype
-    if integers:
-        if dtype.kind not in "iu":
+    if integers or integers is None:
+        if dtype.kind not in "iu" and (integers or dtype.name not in FLOATS):
             raise DataError(f"{rows.name}: expected integers, but got dtype {dtype}")
         return
     two_bytes = dtype.itemsize == 2 and dtype.kind in "Vu" and dtype.names is None and dtype.name not in FLOATS

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from crossent.scoring.result import Score
 from crossent.scoring.scorer import score
@@ -38,6 +39,16 @@ class Temperature:
     loss_before: float
     loss_after: float
     passes: int
+
+    def to_array(self) -> NDArray[np.float64]:
+        """The four numbers."""
+        return np.array([self.temperature, self.loss_before, self.loss_after, self.passes])
+
+    @classmethod
+    def from_array(cls, array: NDArray[np.float64]) -> Temperature:
+        """The Temperature that ``to_array`` gave."""
+        temperature, before, after, passes = array.tolist()
+        return cls(temperature, before, after, int(passes))
 
 
 def fit_temperature(

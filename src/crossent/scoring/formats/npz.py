@@ -18,9 +18,7 @@ BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what np.savez writes; th
 
 def open_rows(file: InputFile, name: str, member: str | None) -> StreamRows:
     """The array of a member, whose name may come without its ".npy"."""
-    with reading(name, "not a .npz file"):
-        archive = zipfile.ZipFile(file)
-        infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    archive, infos = _infos(file, name)
     chosen = the_member(name, list(infos), member.removesuffix(".npy") if member else None)
     info, name = infos[chosen], f"{name}:{chosen}"
     if info.compress_type not in BOUNDED:
@@ -30,3 +28,14 @@ def open_rows(file: InputFile, name: str, member: str | None) -> StreamRows:
     shape, dtype = npy.read_header(stream, name)
     check_size(name, shape, dtype, info.file_size - stream.tell())
     return StreamRows(stream, name, shape, dtype, file)
+
+
+def names(file: InputFile, name: str) -> list[str]:
+    """The members, without ".npy"."""
+    return list(_infos(file, name)[1])
+
+
+def _infos(file: InputFile, name: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    with reading(name, "not a .npz file"):
+        archive = zipfile.ZipFile(file)
+        return archive, {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

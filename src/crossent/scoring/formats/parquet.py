@@ -24,24 +24,23 @@ class ParquetRows:
     """A column: of numbers, shape (N); of fixed-size lists, shape (N, C); of fixed-size lists of those, shape (N, C, d1)."""
 
     def __init__(self, file: InputFile, name: str, member: str | None) -> None:
-        pyarrow = _pyarrow()
         self.file: InputFile | None = file
         # through a descriptor of its own: an InputFile gives no more than a header at a time
         self._source = io.FileIO(os.dup(file.fileno()))
         try:
             with reading(name, "not a .parquet file"):
-                self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=READ_BUFFER, pre_buffer=False)
+                self._parquet = _parquet_file(self._source)
                 schema, rows = self._parquet.schema_arrow, self._parquet.metadata.num_rows
             column = the_member(name, schema.names, member)
             self.name = f"{name}:{column}"
             lengths, self.dtype = _shape_and_dtype(self.name, schema.field(column).type)
-            self.shape = (rows, *lengths)
+            self.shape, self._parquet_dtype = (rows, *lengths), self.dtype
             check_shape(self.name, self.shape, self.dtype)
         except BaseException:
             self._source.close()
             raise
-        self._batches = self._read(column)
-        self._batch: NDArray[Any] = np.empty((0, *lengths), self.dtype)
+        self._column = column
+        self.rewind()
 
     def fill(self, rows: NDArray[Any]) -> None:
         while len(rows):
@@ -52,6 +51,10 @@ class ParquetRows:
     def skip(self, rows: int) -> None:
         while rows:
             rows -= len(self._next(rows))
+
+    def rewind(self) -> None:
+        self._batches = self._read()
+        self._batch: NDArray[Any] = np.empty((0, *self.shape[1:]), self._parquet_dtype)
 
     def finish(self) -> None:
         if self.file:
@@ -74,9 +77,9 @@ class ParquetRows:
         part, self._batch = self._batch[:most], self._batch[most:]
         return part
 
-    def _read(self, column: str) -> Generator[NDArray[Any], None, None]:
+    def _read(self) -> Generator[NDArray[Any], None, None]:
         rows = max(1, MOST_AT_ONCE // max(1, row_bytes(self)))
-        for batch in self._parquet.iter_batches(batch_size=rows, columns=[column], use_threads=False):
+        for batch in self._parquet.iter_batches(batch_size=rows, columns=[self._column], use_threads=False):
             array = batch.column(0)
             for _ in self.shape[1:]:
                 array = _without_nulls(array).flatten()
@@ -84,6 +87,17 @@ class ParquetRows:
 
 
 open_rows = ParquetRows
+
+
+def names(file: InputFile, name: str) -> list[str]:
+    """The columns."""
+    with reading(name, "not a .parquet file"), io.FileIO(os.dup(file.fileno())) as source:
+        columns: list[str] = _parquet_file(source).schema_arrow.names
+    return columns
+
+
+def _parquet_file(source: io.FileIO) -> Any:
+    return _pyarrow().parquet.ParquetFile(source, buffer_size=READ_BUFFER, pre_buffer=False)
 
 
 def write(tables: Iterator[Mapping[str, NDArray[Any]]], file: BinaryIO) -> None:

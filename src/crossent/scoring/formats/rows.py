@@ -1,6 +1,7 @@
 """Rows: an array that is read in order of its first axis, into memory of the caller's. Most formats are a stream of bytes.
 
-Called by the formats beside this file; ``sources.py`` puts Rows of several files in a row.
+Called by the formats beside this file, which have a function ``open_rows(file, name, member)`` and, where a file holds several
+arrays, ``names(file, name)``; ``sources.py`` puts Rows of several files in a row.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class Rows(Protocol):
     def skip(self, rows: int) -> None:
         """Pass over the next rows."""
 
+    def rewind(self) -> None:
+        """Begin again with the first row; not on standard input."""
+
     def finish(self) -> None:
         """After the last row: raise if there is more, or if it was changed meanwhile."""
 
@@ -52,6 +56,7 @@ class StreamRows:
         check_shape(name, shape, dtype)
         self.name, self.shape, self.dtype, self.file = name, shape, dtype, file
         self._stream, self._ends_stream = stream, ends_stream
+        self._start = stream.tell() if file else 0
 
     def fill(self, rows: NDArray[Any]) -> None:
         view = rows.reshape(-1).view(np.uint8).data if rows.size else memoryview(b"")
@@ -65,6 +70,10 @@ class StreamRows:
     def skip(self, rows: int) -> None:
         with reading(self.name, "damaged"):
             self._stream.seek(rows * row_bytes(self), 1)
+
+    def rewind(self) -> None:
+        with reading(self.name, "damaged"):
+            self._stream.seek(self._start)
 
     def finish(self) -> None:
         if self.file:

@@ -13,7 +13,7 @@ import numpy as np
 
 from crossent.scoring.errors import DataError, reading
 from crossent.scoring.files import MOST_AT_ONCE, InputFile
-from crossent.scoring.formats.rows import StreamRows, bfloat16, check_size, exactly, the_member
+from crossent.scoring.formats.rows import StreamRows, bfloat16, check_shape, check_size, exactly, the_member
 
 INTEGERS = {f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)}
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", **INTEGERS}  # the format's names; bool and others are no data of ours
@@ -21,21 +21,33 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", **INTEGERS}  # the format's 
 
 def open_rows(file: InputFile, name: str, member: str | None) -> StreamRows:
     """The array of one tensor."""
+    tensors = _tensors(file, name)
+    begin = file.tell()
+    chosen = the_member(name, list(tensors), member)
+    tensor, name = tensors[chosen], f"{name}:{chosen}"
+    shape, dtype, (start, end) = tuple(tensor["shape"]), _dtype(name, tensor["dtype"]), _span(tensor)
+    check_shape(name, shape, dtype)
+    check_size(name, shape, dtype, end - start)
+    file.seek(begin + start)
+    return StreamRows(file, name, shape, dtype, file, ends_stream=False)
+
+
+def names(file: InputFile, name: str) -> list[str]:
+    """The tensors."""
+    return list(_tensors(file, name))
+
+
+def _tensors(file: InputFile, name: str) -> dict[str, Any]:
+    """The header, which ends where the data begins."""
     with reading(name, "not a .safetensors file"):
         size = int.from_bytes(exactly(file, 8), "little")
         most = min(MOST_AT_ONCE, file.size - 8)
         if size > most:
             raise ValueError(f"expected a header of at most {most} bytes, but got {size}")
-        tensors = json.loads(exactly(file, size), object_pairs_hook=_object)
+        tensors: dict[str, Any] = json.loads(exactly(file, size), object_pairs_hook=_object)
         tensors.pop("__metadata__", None)
         _check_spans([_span(tensor) for tensor in tensors.values()], file.size - file.tell())
-    chosen = the_member(name, list(tensors), member)
-    tensor, name = tensors[chosen], f"{name}:{chosen}"
-    shape, dtype, (start, end) = tuple(tensor["shape"]), _dtype(name, tensor["dtype"]), _span(tensor)
-    rows = StreamRows(file, name, shape, dtype, file, ends_stream=False)
-    check_size(name, shape, dtype, end - start)
-    file.seek(8 + size + start)
-    return rows
+    return tensors
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
