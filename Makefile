@@ -14,7 +14,7 @@ MACHINES := aarch64 s390x arm nehalem windows
 
 .PHONY: help demo examples test long fuzz test-c test-guard sanitize sanitize-c watched-c sanitize-threads watched-threads \
     sanitize-python valgrind test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact lint \
-    format warnings compare bench check-bench dashboard clean
+    format warnings compare compare-scoring bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -188,6 +188,9 @@ compare: $(VENV)/with-bench  ## torch, JAX, scikit-learn, SciPy and ours, in tur
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.peers --output build/peers.json
 	$(BIN)/python -m benchmarks.report build/peers.json
+
+compare-scoring: $(VENV)/with-bench  ## crossent score beside cat, on 2 GB of logits of each type: speed, memory, bits (4 GB of disk)
+	$(BIN)/python -m benchmarks.scoring $(SCORING)
 
 check-bench: $(VENV)/with-asv  ## asv: the suites are well formed, and each runs once
 	$(BIN)/asv machine --yes > /dev/null
