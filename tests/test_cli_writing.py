@@ -114,6 +114,40 @@ def test_a_full_disk(data, size, arguments):
     assert score(*arguments) == 0  # with space again
 
 
+@pytest.fixture
+def small_disk(data):
+    """A folder that is a disk of 16 KB, in memory, which root may mount."""
+    folder = data / "disk"
+    folder.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder)
+    try:
+        subprocess.run(mount, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted: {error}")
+    yield folder
+    subprocess.run(("umount", folder), check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(f"losses.{kind}", option) for kind in ("npy", "csv", "parquet") for option in ("-q", "--resume")]
+    + [("report.svg", "--plot")],
+)
+def test_a_disk_that_fills_up(small_disk, capsys, name, option):
+    """No space left, as the system says it: 20,000 losses, or a picture, are larger than 16 KB."""
+    np.save("logits.npy", np.random.default_rng(0).normal(size=(20_000, 5)))
+    np.save("labels.npy", np.zeros(20_000, int))
+    path = small_disk / name
+    path.write_bytes(b"old")
+    arguments = [option, path] if option == "--plot" else ["--output", path, option, "--chunk-rows", 1000]
+    assert score(*arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"crossent score: error: (.*{name}: )?No space left on device\n", err), err
+    assert path.read_bytes() == b"old"
+    assert set(os.listdir(small_disk)) <= {name, f"{name}.partial"}
+
+
 @pytest.mark.parametrize("method", ["read", "readinto"])
 def test_a_disk_that_cannot_be_read(data, capsys, monkeypatch, method):
     def broken(self, *_):
