@@ -43,8 +43,8 @@ examples: $(VENV)/with-test demo  ## all of them at full size: 2 GB of disk for 
 
 # A process for each CPU: a test that needs threads, or memory that grows, has them of its own.
 SUITE := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
-test: $(VENV)/with-test  ## build, and run the whole test suite
-	$(SUITE)
+test: $(VENV)/with-test  ## build, and run the whole test suite; PYTEST="-k layouts" for a part
+	$(SUITE) $(PYTEST)
 
 long: $(VENV)/with-test  ## the tests that take hours: 100 runs, 200 forks, 2^31 elements, hundreds of kills, fuzz
 	$(BIN)/python -m pytest -m long -rP
