@@ -13,7 +13,7 @@ HEADERS := $(wildcard csrc/*.h csrc/kernels/*.h csrc/simd/*.h)
 MACHINES := aarch64 s390x arm nehalem windows
 
 .PHONY: help demo examples test long fuzz test-c test-guard sanitize sanitize-c watched-c sanitize-threads watched-threads \
-    sanitize-python valgrind test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact lint \
+    sanitize-python valgrind test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact reliability lint \
     format warnings compare compare-scoring bench check-bench dashboard clean
 
 help:  ## list the targets
@@ -175,6 +175,9 @@ exact: $(VENV)/with-test  ## rows of cross_entropy up to 262,144 classes, torch 
 	@mkdir -p build
 	@printf '%s\n\n' "$(ORIGIN)" > build/exact.md
 	@$(BIN)/python tests/exact_rows.py $(QUICK) >> build/exact.md; status=$$?; cat build/exact.md; exit $$status
+
+reliability: exhaustive exact  ## both, and their tables into docs/reliability.md
+	$(BIN)/python tools/reliability.py
 
 # The others take every instruction set in turn.
 UNFORCED := information modules short_way score_figures score_rows scoring temperature

@@ -4,6 +4,9 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +52,30 @@ def test_the_readme_example_runs_and_gives_what_it_says():
     exec("\n".join(lines[9:]), names)
     assert names["gradient"].shape == (3, 3)
     assert np.isfinite(names["gradient"]).all()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_what_the_page_on_reliability_names_exists():
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    assert all((ROOT / path).exists() for path in re.findall(r"tests/[\w/]+\.py", page))
+    targets = sorted(set(re.findall(r"`make ([a-z0-9-]+)", page)))
+    assert "exhaustive" in targets
+    done = subprocess.run(["make", "--dry-run", *targets], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_tables_of_measurements_are_pivoted():
+    """Two instruction sets of two functions: a line for each function."""
+    pivot = runpy.run_path(str(ROOT / "tools" / "reliability.py"))
+    head = (
+        "| function | instruction set | inputs | largest error, ULP | bar | at | nan, inf | never falls | |\n"
+        + "|---" * 9
+        + "|\n"
+    )
+    lines = [
+        f"| {f} | {isa} | 4294967296 | {e} | 1 | 0 | right | yes | held |\n"
+        for f, isa, e in [("exp", "avx2", 0.7), ("exp", "scalar", 0.9), ("log", "avx2", 0.8), ("log", "scalar", 0.6)]
+    ]
+    exp, log = pivot["tables"](pivot["exhaustive"](head + "".join(lines)))[0]
+    assert (exp["function"], exp["avx2"], exp["scalar"], exp["inputs"]) == ("exp", "0.7", "0.9", "4,294,967,296")
+    assert (log["avx2"], log["scalar"]) == ("0.8", "0.6")

@@ -2,7 +2,7 @@
 
     python tools/reliability.py        (`make reliability`, which runs both first)
 
-Their tables have a line per instruction set; the page has the worst of them, or one beside the other. No number is typed by hand.
+Their tables have a line per instruction set; the page has the worst, or one beside the other. No number is typed by hand.
 """
 
 from __future__ import annotations
