@@ -18,7 +18,7 @@ def test_losses_and_gradients_of_the_target_hold_their_bars(family):
 
 
 def test_rows_are_as_close_to_the_exact_value_as_those_of_torch(torch):
-    """Or within 1 ULP of being so: all but one of a thousand; those within 2.5."""
+    """Or within 1 ULP of being so: all but one of two thousand; those within 2.5."""
     total = Worst()
     for family in FAMILIES:
         for classes in CLASSES:
