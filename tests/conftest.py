@@ -1,7 +1,9 @@
 """What the tests share: fixtures. The registry of functions is ``cases.py``, the formulas are in ``reference.py``."""
 
 import os
+import signal
 import warnings
+from importlib.util import find_spec
 from zlib import crc32
 
 # Read when OpenMP and NumPy's BLAS start: threads that wait for others, on a machine that runs a test on each CPU, made some
@@ -14,8 +16,17 @@ import pytest
 
 from crossent import _kernels, _runtime
 
+# A shell has what it starts in the background ignore Ctrl-C, and so would the commands that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 OPENMP_THREADS = _kernels.openmp_max_threads()
 TORCH = "2.13"  # the version whose behaviour is compared
+
+
+def pytest_runtest_setup(item):
+    if "parquet" in item.name and find_spec("pyarrow") is None:
+        pytest.skip("needs pyarrow")
 
 
 def quick_or_long(name, quick, long):

@@ -177,13 +177,13 @@ def test_names_are_not_markup(data, capsys):
     assert "[red]$x_1$.npy against" in capsys.readouterr().out
 
 
-def test_empty_files(data, capsys):
+@pytest.mark.parametrize("output", ["losses.npy", "losses.csv", "losses.parquet"])
+def test_empty_files(data, capsys, output):
     np.save("logits.npy", np.zeros((0, 5)))
     np.save("labels.npy", np.zeros(0, int))
-    for output in ("losses.npy", "losses.csv", "losses.parquet"):
-        assert score("--output", output, "--plot", "p.png") == 0
-        assert re.search(r"mean loss +nan nats", capsys.readouterr().out)
-    assert np.load("losses.npy").shape == (0,)
+    assert score("--output", output, "--plot", "p.png") == 0
+    assert re.search(r"mean loss +nan nats", capsys.readouterr().out)
+    assert output != "losses.npy" or np.load(output).shape == (0,)
 
 
 def test_rows_without_positions(data, capsys):
