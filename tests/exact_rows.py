@@ -219,10 +219,10 @@ def table(found: Iterator[tuple[str, str, int, Worst]]) -> tuple[list[str], bool
     worst: dict[tuple[str, str], Worst] = {}
     for family, isa, _, here in found:
         worst[family, isa] = worst.get((family, isa), Worst()).also(here)
-    bands = ("0.1 and more", "to 1e-3", "below")
+    bands = ("from 0.1", "from 1e-3", "below")
     heads = [
         *(f"loss {b}" for b in bands),
-        *(f"torch, {b}" for b in bands),
+        *(f"torch {b}" for b in bands),
         "more than torch",
         "rows 1 ULP further",
         "target's gradient",
