@@ -50,7 +50,7 @@ int run_over_blocks(size_t blocks, size_t scratch_size, int threads,
     struct work work = {.body = body, .context = context};
     threads = workers_for(blocks, threads);
     if (allocate_scratch(&work, scratch_size, threads) < 0) return -1;
-    parallel_for(blocks, threads, work_on, &work);
+    parallel_runs(blocks, threads, work_on, &work);
     free(work.memory);
     return 0;
 }

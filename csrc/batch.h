@@ -21,7 +21,7 @@ static inline struct span span_of(size_t items, size_t per_block, size_t block) 
 int sum_over_blocks(size_t blocks, size_t scratch_size, int threads,
                     double (*body)(const void *context, size_t block, void *scratch), const void *context, double *sum);
 
-/* The same without a sum. */
+/* The same without a sum, for blocks of equal work: a thread has neighbours, and in the next call of as many the same ones. */
 int run_over_blocks(size_t blocks, size_t scratch_size, int threads,
                     void (*body)(const void *context, size_t block, void *scratch), const void *context);
 

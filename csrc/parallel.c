@@ -44,15 +44,26 @@ int crossent_usable_threads(int wanted) {
 #endif
 }
 
-void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
+/* How many threads `blocks` blocks get; one does all of them here. */
+static int share(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
     threads = crossent_usable_threads(threads);
     if ((size_t)threads > blocks) threads = (int)blocks;
-    if (threads <= 1) {
-        for (size_t block = 0; block < blocks; block++) body(context, block, 0);
-        return;
-    }
+    for (size_t block = 0; threads <= 1 && block < blocks; block++) body(context, block, 0);
+    return threads;
+}
+
+void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
+    if ((threads = share(blocks, threads, body, context)) <= 1) return;
 #if defined(_OPENMP)
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block, (size_t)omp_get_thread_num());
+#endif
+}
+
+void parallel_runs(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
+    if ((threads = share(blocks, threads, body, context)) <= 1) return;
+#if defined(_OPENMP)
+#pragma omp parallel for num_threads(threads) schedule(static)
     for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block, (size_t)omp_get_thread_num());
 #endif
 }

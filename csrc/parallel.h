@@ -9,4 +9,8 @@
    stored per block and added by the caller, in block order. */
 void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context);
 
+/* The same in runs: a thread has blocks that are neighbours, and in the next call of as many the same ones, which its caches
+   may still hold. For blocks of equal work. */
+void parallel_runs(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context);
+
 #endif

@@ -13,6 +13,7 @@ struct team {
     void (*body)(void *data);
     void *data;
     atomic_long next;
+    int threads;
 };
 struct member {
     struct team *team;
@@ -32,11 +33,12 @@ bool GOMP_loop_nonmonotonic_dynamic_start(long start, long end, long step, long 
 bool GOMP_loop_nonmonotonic_dynamic_next(long *first, long *last);
 void GOMP_loop_end_nowait(void);
 int omp_get_thread_num(void);
+int omp_get_num_threads(void);
 int omp_get_max_threads(void);
 int omp_in_parallel(void);
 
 void GOMP_parallel(void (*body)(void *data), void *data, unsigned threads, unsigned flags) {
-    struct team team = {.body = body, .data = data};
+    struct team team = {.body = body, .data = data, .threads = (int)threads};
     struct member members[MOST];
     pthread_t others[MOST];
     if (threads > MOST || flags) abort();
@@ -64,5 +66,6 @@ bool GOMP_loop_nonmonotonic_dynamic_next(long *first, long *last) {
 
 void GOMP_loop_end_nowait(void) {}
 int omp_get_thread_num(void) { return self.number; }
+int omp_get_num_threads(void) { return self.team->threads; }
 int omp_get_max_threads(void) { return 4; }
 int omp_in_parallel(void) { return self.team != NULL; }
