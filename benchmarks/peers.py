@@ -27,6 +27,10 @@ from typing import Any
 SAMPLE = 2e-4
 """Seconds that a sample should take at least; a quicker call is repeated."""
 
+PAUSE = 2e-3
+"""Seconds before a sample on several threads: those of the contender before still spin, on the CPUs that this one needs. Then
+it is called once untimed, which wakes its own."""
+
 ROTATE = 64 << 20
 """Bytes of inputs that the rounds rotate through, so that nothing large is found in a cache because it was just used."""
 
@@ -93,6 +97,9 @@ def measure(point: Any, with_gradient: bool, peers: list[str], threads: int, rou
     for number in range(rounds):
         for name in random.sample(list(calls), len(calls)):
             call = calls[name]
+            if threads > 1:
+                time.sleep(PAUSE)
+                call((number + 1) % copies)
             samples[name].append(timed(lambda call=call, n=number: call(n % copies), repeats[name]))
     return summary(point, with_gradient, samples, plain)
 
