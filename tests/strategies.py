@@ -5,6 +5,7 @@ What a call means is the affair of the registries, which make its arguments; her
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,6 +150,16 @@ def with_specials(array: np.ndarray, rng: np.random.Generator, number: int) -> n
     return copy
 
 
+def broadcast_size(call: Any) -> int:
+    """Elements of the arrays broadcast together, as an elementwise loss does: a flat one and one whose last side is 1 have the
+    square. 0 where they do not go together."""
+    arrays = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, np.ndarray)]
+    try:
+        return math.prod(np.broadcast_shapes(*(a.shape for a in arrays)))
+    except ValueError:
+        return 0
+
+
 @st.composite
 def bent(draw: st.DrawFn, call: Any, rng: np.random.Generator) -> Any:
     """The call with one argument of another dtype or shape, or with special numbers in it; most often as it was."""
@@ -163,8 +174,10 @@ def bent(draw: st.DrawFn, call: Any, rng: np.random.Generator) -> Any:
     elif how == "shape":
         array = draw(st.sampled_from(list(RESHAPED.values())))(array)
     if isinstance(which, str):
-        return call._replace(kwargs={**call.kwargs, which: array})
-    return call._replace(args=(*call.args[:which], array, *call.args[which + 1 :]))
+        changed = call._replace(kwargs={**call.kwargs, which: array})
+    else:
+        changed = call._replace(args=(*call.args[:which], array, *call.args[which + 1 :]))
+    return changed if broadcast_size(changed) <= 16 * LARGEST else call
 
 
 @st.composite
