@@ -150,13 +150,17 @@ def _summed(array: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """The array summed, in float64, over the axes along which this shape was repeated."""
     extra = array.ndim - len(shape)
     axes = tuple(d for d in range(array.ndim) if d < extra or (shape[d - extra] == 1 and array.shape[d] != 1))
-    return np.asarray(_float64_sum(array, axes)).reshape(shape) if axes else array
+    if not axes:
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):  # of infinities of both signs it is nan, without a word
+        return np.asarray(array.sum(axis=axes, dtype=np.float64)).reshape(shape)
 
 
-def _float64_sum(array: FloatArray, axes: tuple[int, ...] | None = None) -> Any:
-    """The sum over these axes, or all; of infinities of both signs it is nan, without a word."""
+def _sum_in_order(array: FloatArray) -> float:
+    """The sum of all in float64, in C order: the bits of the dense copy, of which only a block is made at a time."""
+    blocks = (np.asarray(array.flat[i : i + 65536], np.float64) for i in range(0, array.size, 65536))
     with np.errstate(invalid="ignore", over="ignore"):
-        return array.sum(axis=axes, dtype=np.float64)
+        return float(np.sum([block.sum() for block in blocks]))
 
 
 BOTH = {"input": BY_INPUT, "target": BY_TARGET}
@@ -171,7 +175,7 @@ def _distance(
     operands.same_size_or_warning(x, y)
     w = operands.position_weight(weight, loss, x)
     dtype = arguments.promoted(x, w) if loss == "huber_loss" else arguments.promoted(x, y, w)
-    mean_of = float(_float64_sum(w)) if w is not None and loss != "huber_loss" else None
+    mean_of = _sum_in_order(w) if w is not None and loss != "huber_loss" else None
     arrays = {"input": x, "target": y, "weight": w}
     return Pointwise(loss, arrays, BOTH, reduction, dtype, (parameter, 0.0), mean_of, weight_differs=True)
 
