@@ -36,8 +36,6 @@ SIMD size_t pointwise_scratch_size(const struct crossent_pointwise_job *job) {
     return direct ? 0 : (OPERANDS + 2) * PIECE * sizeof(real);
 }
 
-typedef struct terms (*pointwise_formula)(vec x, vec y, vec z, const double *parameters);
-
 SIMD vec derivative_of(struct terms f, enum crossent_derivative derivative) {
     return derivative == CROSSENT_BY_INPUT ? f.by_input : derivative == CROSSENT_BY_TARGET ? f.by_target : f.by_extra;
 }
@@ -46,12 +44,16 @@ SIMD vec derivative_of(struct terms f, enum crossent_derivative derivative) {
 SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct operands *in, size_t n, real *values,
                           real *output, wide sum, pointwise_formula formula, enum crossent_derivative derivative) {
     const vec zero = v_set(0), one = v_set(1), scale = v_set((real)job->grad_scale);
+    real exponentials[PIECE];
+    for (size_t i = 0; takes_exponential(formula) && i < n; i += LANES)
+        v_store(exponentials + i, exp_of_size(v_load_first(in->x + i, n - i, zero)));
     vec short_sum = zero;
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i;
+        const vec e = takes_exponential(formula) ? v_load(exponentials + i) : zero;
         const vec x = v_load_first(in->x + i, left, zero), y = in->y ? v_load_first(in->y + i, left, zero) : zero;
         const vec z = in->z ? v_load_first(in->z + i, left, one) : one;
-        const struct terms f = formula(x, y, z, job->parameters);
+        const struct terms f = formula(x, e, y, z, job->parameters);
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
         vec value = in->weight ? v_mul(f.value, w) : f.value;
         /* Without this a loop that computes much waits for memory half of its time. */

@@ -3,8 +3,9 @@
 
    Letters: x input, y target, z a third operand (1 where there is none), d = x - y, a and b the job's parameters,
        e = exp(-|x|), which never overflows:  softplus(x) = log(1 + exp x) = max(x, 0) + log1p(e),
-       sigmoid(-|x|) = e / (1 + e),  sigmoid(|x|) = 1 / (1 + e),  1 - sigmoid(x) = sigmoid(-x).
-   What a caller does not use of the result is not computed: the functions are compiled into loops that want one of it.
+       sigmoid(-|x|) = e / (1 + e),  sigmoid(|x|) = 1 / (1 + e),  1 - sigmoid(x) = sigmoid(-x);
+   e is given to the formulas that takes_exponential() names. What a caller does not use of the result is not computed: the
+   functions are compiled into loops that want one of it.
    Semantics are torch's (its names, its corners), but for infinities where a limit exists: see docs/from-torch.md. */
 struct terms {
     vec value, by_input, by_target, by_extra;
@@ -30,9 +31,9 @@ struct logistic {
     vec sigmoid, opposite;          /* sigmoid(x), sigmoid(-x) */
     vec up, down, log, plus, minus; /* max(x, 0), max(-x, 0), log1p(e); softplus(x) = up + log, softplus(-x) = down + log */
 };
-SIMD struct logistic logistic(vec x) {
-    const vec zero = v_set(0), one = v_set(1), opposite = v_negative(x);
-    const vec e = v_exp_scaled(v_min(x, opposite), zero, v_set(EXP_LOWEST)), log = v_log1p_unit(e);
+SIMD vec exp_of_size(vec x) { return v_exp_scaled(v_min(x, v_negative(x)), v_set(0), v_set(EXP_LOWEST)); }
+SIMD struct logistic logistic(vec x, vec e) {
+    const vec zero = v_set(0), one = v_set(1), opposite = v_negative(x), log = v_log1p_unit(e);
     const vec q = v_div(e, v_add(one, e)), small = v_neg_mul_add(e, q, e), large = v_sub(one, q);
     const vec up = v_max(zero, x), down = v_max(zero, opposite);
     const mask positive = v_not_less(x, zero);
@@ -59,22 +60,22 @@ SIMD vec logistic_slope(const struct logistic *l) {
 }
 
 /* l = d^2,  dl/dx = 2 d */
-SIMD struct terms mse_loss(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
+SIMD struct terms mse_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
     const vec d = v_sub(x, y), slope = v_add(d, d);
     return (struct terms){.value = v_mul(d, d), .by_input = slope, .by_target = v_negative(slope)};
 }
 
 /* l = |d|,  dl/dx = sign d */
-SIMD struct terms l1_loss(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
+SIMD struct terms l1_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
     const vec d = v_sub(x, y), slope = sign_of(d);
     return (struct terms){.value = v_abs(d), .by_input = slope, .by_target = v_negative(slope)};
 }
 
 /* l = d^2 / 2a for |d| < a, else |d| - a/2;  dl/dx = d / a, else sign d */
-SIMD struct terms smooth_l1_loss(vec x, vec y, vec z, const double *p) {
-    (void)z;
+SIMD struct terms smooth_l1_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z;
     const vec a = v_set((real)p[0]), half = v_set((real)0.5), d = v_sub(x, y), size = v_abs(d), ratio = v_div(d, a);
     const mask far = v_not_less(size, a);
     const vec slope = v_select(far, v_select(v_equal(d, d), sign_of(d), d), ratio); /* of nan: nan, unlike l1's */
@@ -83,8 +84,8 @@ SIMD struct terms smooth_l1_loss(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = d^2 / 2 for |d| <= a, else a (|d| - a/2);  dl/dx = d, between -a and a */
-SIMD struct terms huber_loss(vec x, vec y, vec z, const double *p) {
-    (void)z;
+SIMD struct terms huber_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z;
     const vec a = v_set((real)p[0]), half = v_set((real)0.5), d = v_sub(x, y), size = v_abs(d);
     const mask near = v_not_less(a, size);
     const vec value = v_select(near, v_mul(v_mul(half, d), d), v_mul(a, v_sub(size, v_mul(half, a))));
@@ -94,8 +95,8 @@ SIMD struct terms huber_loss(vec x, vec y, vec z, const double *p) {
 
 /* l = -y max(log x, -100) - (1 - y) max(log(1 - x), -100)
    dl/dx = (x - y) / max(x (1 - x), 1e-12),  dl/dy = log(1 - x) - log x */
-SIMD struct terms binary_cross_entropy(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
+SIMD struct terms binary_cross_entropy(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
     const vec one = v_set(1), lowest = v_set(-100);
     const vec log_x = v_log(x), log_rest = v_log1p(v_negative(x)), rest = v_sub(one, x);
     const vec likelihood = v_mul_add(y, v_max(lowest, log_x), v_mul(v_sub(one, y), v_max(lowest, log_rest)));
@@ -108,9 +109,9 @@ SIMD struct terms binary_cross_entropy(vec x, vec y, vec z, const double *p) {
 
 /* l = (1 - y) softplus(x) + z y softplus(-x), with the common log taken out: no term is negative for y of [0, 1], so nothing
    cancels dl/dx = (1 - y) sigmoid(x) - z y sigmoid(-x),  dl/dy = z softplus(-x) - softplus(x), which is -x for z = 1 */
-SIMD struct terms binary_cross_entropy_with_logits(vec x, vec y, vec z, const double *p) {
+SIMD struct terms binary_cross_entropy_with_logits(vec x, vec e, vec y, vec z, const double *p) {
     (void)p;
-    const struct logistic s = logistic(x);
+    const struct logistic s = logistic(x, e);
     const vec off = v_sub(v_set(1), y), on = v_mul(z, y);
     return (struct terms){
         .value = add_unless_zero(off, s.up, add_unless_zero(on, s.down, v_mul(v_add(off, on), s.log))),
@@ -120,8 +121,8 @@ SIMD struct terms binary_cross_entropy_with_logits(vec x, vec y, vec z, const do
 }
 
 /* l = y log y - y x, 0 for y = 0 even where x is -inf;  dl/dx = -y,  dl/dy = log y + y / y - x, which is nan for y = 0 */
-SIMD struct terms kl_div(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
+SIMD struct terms kl_div(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
     const vec zero = v_set(0), log_y = v_log(y), ratio = v_sub(log_y, x);
     const vec of_zero = v_select(v_equal(x, v_set(-INFINITY)), zero, v_mul(y, x));
     return (struct terms){
@@ -132,8 +133,8 @@ SIMD struct terms kl_div(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = e^y (y - x);  dl/dx = -e^y,  dl/dy = e^y (y - x + 1) */
-SIMD struct terms kl_div_log_target(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
+SIMD struct terms kl_div_log_target(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
     const vec probability = v_exp(y), ratio = v_sub(y, x);
     return (struct terms){
         .value = v_mul(probability, ratio),
@@ -143,15 +144,16 @@ SIMD struct terms kl_div_log_target(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = softplus(-y x);  dl/dx = -y sigmoid(-y x) */
-SIMD struct terms soft_margin_loss(vec x, vec y, vec z, const double *p) {
-    (void)z, (void)p;
-    const struct logistic s = logistic(v_mul(y, x));
+SIMD struct terms soft_margin_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z, (void)p;
+    const vec yx = v_mul(y, x);
+    const struct logistic s = logistic(yx, exp_of_size(yx));
     return (struct terms){.value = s.minus, .by_input = v_negative(v_mul(y, s.opposite))};
 }
 
 /* l = x where y = 1, max(0, a - x) where y = -1, both for any other y;  dl/dx = 1, -1 where x <= a, their sum */
-SIMD struct terms hinge_embedding_loss(vec x, vec y, vec z, const double *p) {
-    (void)z;
+SIMD struct terms hinge_embedding_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z;
     const vec zero = v_set(0), one = v_set(1), a = v_set((real)p[0]);
     const mask positive = v_equal(y, one), negative = v_equal(y, v_negative(one));
     const vec below = v_sub(a, x), down = v_select(v_equal(v_max(zero, below), below), v_negative(one), zero);
@@ -162,7 +164,8 @@ SIMD struct terms hinge_embedding_loss(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = (log v + d^2 / v) / 2 + b,  v = max(z, a);  dl/dx = d / v,  dl/dv = (1 - d^2 / v) / 2v, taken for dl/dz as torch does */
-SIMD struct terms gaussian_nll_loss(vec x, vec y, vec z, const double *p) {
+SIMD struct terms gaussian_nll_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e;
     const vec half = v_set((real)0.5), v = v_max(v_set((real)p[0]), z), d = v_sub(x, y), slope = v_div(d, v);
     const vec square = v_mul(d, slope);
     return (struct terms){
@@ -189,8 +192,8 @@ SIMD struct terms stirling(vec y, int wanted) {
 }
 
 /* l = x - y log(x + a) + b s(y);  dl/dx = 1 - y / (x + a),  dl/dy = -log(x + a) + b ds/dy */
-SIMD struct terms poisson_nll_loss(vec x, vec y, vec z, const double *p) {
-    (void)z;
+SIMD struct terms poisson_nll_loss(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z;
     const struct terms s = stirling(y, p[1] != 0);
     const vec rate = v_add(x, v_set((real)p[0])), log_rate = v_log(rate);
     return (struct terms){
@@ -201,8 +204,8 @@ SIMD struct terms poisson_nll_loss(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = e^x - y x + b s(y);  dl/dx = e^x - y,  dl/dy = -x + b ds/dy */
-SIMD struct terms poisson_nll_loss_log_input(vec x, vec y, vec z, const double *p) {
-    (void)z;
+SIMD struct terms poisson_nll_loss_log_input(vec x, vec e, vec y, vec z, const double *p) {
+    (void)e, (void)z;
     const struct terms s = stirling(y, p[1] != 0);
     const vec rate = v_exp(x);
     return (struct terms){
@@ -213,7 +216,7 @@ SIMD struct terms poisson_nll_loss_log_input(vec x, vec y, vec z, const double *
 }
 
 /* q^n: by squaring for the whole part of n, by exp and log for the rest */
-SIMD vec power(vec q, double n) {
+static __attribute__((noinline, unused)) vec power(vec q, double n) {
     const double whole = n >= 0 && n < 64 ? floor(n) : 0, rest = n - whole;
     vec result = v_set(1), square = q;
     for (int i = (int)whole; i > 0; i >>= 1, square = v_mul(square, square))
@@ -225,11 +228,11 @@ SIMD vec power(vec q, double n) {
    l = t c q^b
    dl/dx = t (q^b (sigmoid(x) - y) + b q^(b-1) c (1 - 2y) sigmoid(x) sigmoid(-x))
    dl/dy = (2a - 1) c q^b + t (b q^(b-1) c (sigmoid(-x) - sigmoid(x)) - q^b x),  with 0 for 2a - 1 where a < 0 */
-SIMD struct terms sigmoid_focal_loss(vec x, vec y, vec z, const double *p) {
+SIMD struct terms sigmoid_focal_loss(vec x, vec e, vec y, vec z, const double *p) {
     (void)z;
     const double a = p[0], b = p[1];
     const vec one = v_set(1), off = v_sub(one, y);
-    const struct logistic s = logistic(x);
+    const struct logistic s = logistic(x, e);
     const vec up = s.sigmoid, down = s.opposite;
     const vec c = v_add(zero_forgives(off, s.plus), zero_forgives(y, s.minus));
     const vec q = v_mul_add(off, up, v_mul(y, down)), focus = power(q, b);
@@ -245,15 +248,22 @@ SIMD struct terms sigmoid_focal_loss(vec x, vec y, vec z, const double *p) {
 }
 
 /* l = -softplus(-x);  dl/dx = sigmoid(-x) */
-SIMD struct terms logsigmoid(vec x, vec y, vec z, const double *p) {
+SIMD struct terms logsigmoid(vec x, vec e, vec y, vec z, const double *p) {
     (void)y, (void)z, (void)p;
-    const struct logistic s = logistic(x);
+    const struct logistic s = logistic(x, e);
     return (struct terms){.value = v_negative(s.minus), .by_input = s.opposite};
 }
 
 /* l = sigmoid(x);  dl/dx = sigmoid(x) sigmoid(-x) = e / (1 + e)^2 */
-SIMD struct terms sigmoid(vec x, vec y, vec z, const double *p) {
+SIMD struct terms sigmoid(vec x, vec e, vec y, vec z, const double *p) {
     (void)y, (void)z, (void)p;
-    const struct logistic s = logistic(x);
+    const struct logistic s = logistic(x, e);
     return (struct terms){.value = s.sigmoid, .by_input = logistic_slope(&s)};
+}
+
+/* Which formulas are given e. Made together for many x, exponentials do not wait for the logarithms of those before: of a chain
+   of some 100 cycles for each vector, a core has too few under way. */
+typedef struct terms (*pointwise_formula)(vec x, vec e, vec y, vec z, const double *parameters);
+SIMD int takes_exponential(pointwise_formula f) {
+    return f == binary_cross_entropy_with_logits || f == sigmoid_focal_loss || f == logsigmoid || f == sigmoid;
 }
