@@ -46,6 +46,19 @@ def test_rows_are_those_of_their_definitions(isa, dtype, shape, whole):
     assert (got.mass.reshape(-1)[scored] == 1).all()
 
 
+@pytest.mark.parametrize("classes", [4, 300])
+@pytest.mark.parametrize("trailing", [(), (5,)], ids=["rows", "planes"])
+@pytest.mark.parametrize("target", [1, 2])
+def test_logits_far_below_a_large_one_keep_their_order(isa, dtype, classes, trailing, target):
+    """Measured from 5000 the two are equal; one is larger all the same."""
+    logits = np.full((1, classes), -1.0, dtype)
+    logits[0, :3] = 5000, 0.1, np.nextafter(dtype.type(0.1), dtype.type(1))
+    logits = np.broadcast_to(logits.reshape(1, classes, *[1] * len(trailing)), (1, classes, *trailing)).copy()
+    scored = crossent.score_rows(logits, np.full((1, *trailing), target))
+    assert (scored.predicted == 0).all()
+    assert (scored.rank == 3 - target).all()
+
+
 OPTIONS = {
     "plain": {},
     "weight": {"weight": WEIGHT},

@@ -21,11 +21,25 @@ SIMD struct scale scale_of(vec max) {
     const vec zero = v_set(0);
     const mask near = v_not_less(v_set(NEAR), v_max(max, v_sub(zero, max)));
     const vec top = v_select(near, max, zero);
-    const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
-    struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, v_set(EXP_LOWEST))};
+    const mask finite = v_equal(v_sub(max, max), zero); /* -inf is measured from 0: e^x is 0 there; inf has no softmax */
+    struct scale scale = {.origin = v_select(finite, v_sub(max, top), zero), .floor = v_add(top, v_set(EXP_LOWEST))};
     const vec power = v_exp_reduced(v_sub(zero, top), &scale.inverse, &scale.inverse_low); /* e^-m = 2^power inverse */
     scale.power = v_sub(zero, power);
     return scale;
+}
+
+/* The same of a row in each lane, to be taken row by row, and its maximum. */
+struct scale_lanes {
+    real max[LANES], origin[LANES], power[LANES], floor[LANES], inverse[LANES], inverse_low[LANES];
+};
+SIMD void store_scale(vec max, struct scale_lanes *to) {
+    const struct scale scale = scale_of(max);
+    v_store(to->max, max);
+    v_store(to->origin, scale.origin);
+    v_store(to->power, scale.power);
+    v_store(to->floor, scale.floor);
+    v_store(to->inverse, scale.inverse);
+    v_store(to->inverse_low, scale.inverse_low);
 }
 
 SIMD vec scaled_exp(vec x, const struct scale *scale) {
@@ -52,6 +66,45 @@ SIMD enum spread spread_of(const struct crossent_softmax_job *job) {
     if (job->probabilities.data) return job->weight ? WEIGHTED_PROBABILITIES : PROBABILITIES;
     if (job->target && job->label_smoothing != 0) return job->weight ? WEIGHTS : UNIFORM;
     return NO_SPREAD;
+}
+
+/* The sums over classes that a row needs, in a lane's type, and in a wider one. Only those are added up that a kernel makes;
+   the mass of UNIFORM is known without. */
+struct lane_sums {
+    vec rest, distance, mass, surprise, squares;
+};
+struct wide_sums {
+    wide rest, distance, mass, surprise, squares;
+};
+
+SIMD struct lane_sums no_sums(void) {
+    const vec zero = v_set(0);
+    return (struct lane_sums){zero, zero, zero, zero, zero};
+}
+SIMD struct wide_sums no_wide_sums(void) {
+    const wide zero = wide_zero();
+    return (struct wide_sums){zero, zero, zero, zero, zero};
+}
+
+SIMD struct lane_sums sums_of_two(struct lane_sums a, struct lane_sums b, enum spread spread, enum crossent_output kind) {
+    a.rest = v_add(a.rest, b.rest);
+    if (spread != NO_SPREAD) a.distance = v_add(a.distance, b.distance);
+    if (spread >= WEIGHTS) a.mass = v_add(a.mass, b.mass);
+    if (kind == CROSSENT_SCORES) {
+        a.surprise = v_add(a.surprise, b.surprise);
+        a.squares = v_add(a.squares, b.squares);
+    }
+    return a;
+}
+
+SIMD void add_wide(struct wide_sums *total, struct lane_sums s, enum spread spread, enum crossent_output kind) {
+    total->rest = wide_add(total->rest, s.rest);
+    if (spread != NO_SPREAD) total->distance = wide_add(total->distance, s.distance);
+    if (spread >= WEIGHTS) total->mass = wide_add(total->mass, s.mass);
+    if (kind == CROSSENT_SCORES) {
+        total->surprise = wide_add(total->surprise, s.surprise);
+        total->squares = wide_add(total->squares, s.squares);
+    }
 }
 
 /* A row's numbers before the last step, a lane per row. u and v: a = u [c = t] + v b; k: the factor of the gradient. */

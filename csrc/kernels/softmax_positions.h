@@ -1,17 +1,17 @@
 /* softmax_positions.h -- the softmax family with lanes across positions: each lane is one softmax, the loop runs over the
    classes. It serves a class axis that is not the last (segmentation), and rows of few classes (inner == 1): no lane is idle
    and nothing is summed across lanes. Either is brought into a tile that stays in the L1 cache, rows by a transposition,
-   images because their class planes, a power of two apart, would fall on the same few lines of every cache.
+   images because their class planes, a power of two apart, would fall on the same few lines of every cache (tiles.h).
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    SHORT = 4,    /* classes added in the lanes' type before they go to float64 */
-    MAXIMA = 4,   /* independent maxima, to hide the latency of a comparison */
-    TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
-    TILE = TOGETHER * LANES,
-    STRIP = 8 * TILE,    /* positions of a plane that are written at once; a multiple of LANES, whoever computes */
-    STRIP_CLASSES = 256, /* up to which a strip of all classes stays in a second-level cache */
-    FEW = 32,            /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
+    SHORT = 4,             /* classes added in the lanes' type before they go to float64 */
+    MAXIMA = 4,            /* independent maxima, to hide the latency of a comparison */
+    SMALL_TILE = TILE / 2, /* positions, where a tile's logits are more than TILE_BYTES */
+    TILE_BYTES = 23552,    /* that many, their rows and the next tile's rows still share an L1 cache of 48 KiB */
+    STRIP = 8 * TILE,      /* positions of a plane that are written at once; a multiple of LANES, whoever computes */
+    STRIP_CLASSES = 256,   /* up to which a strip of all classes stays in a second-level cache */
+    FEW = 32,              /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
 
 /* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
@@ -67,49 +67,42 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
     const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
-    wide rest = wide_zero(), distance = wide_zero(), mass = wide_zero(), surprise = wide_zero(), squares = wide_zero();
+    struct wide_sums total = no_wide_sums();
     vec below_count = zero;
     for (size_t first = 0; first < job->classes; first += SHORT) {
         const size_t end = job->classes - first < SHORT ? job->classes : first + SHORT;
-        vec short_rest = zero, short_distance = zero, short_mass = zero, short_surprise = zero, short_squares = zero;
+        struct lane_sums sums = no_sums();
+#pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
         for (size_t c = first; c < end; c++) {
             const vec x = v_load(tile->x + c * TILE + l.at);
             vec e = v_prefetch(v_exp_scaled(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
-            short_rest = v_add_where(below, short_rest, e);
+            sums.rest = v_add_where(below, sums.rest, e);
             below_count = v_add_where(below, below_count, one);
             if (spread != NO_SPREAD) {
                 const vec b = position_spread(job, tile, c, l, spread);
                 vec term = v_sub(origin, x);
                 if (spread != UNIFORM) term = v_mul(b, term);
                 if (spread >= PROBABILITIES) term = v_select(v_equal(b, zero), zero, term); /* 0 * inf is 0 here */
-                short_distance = v_add(short_distance, term);
-                short_mass = v_add(short_mass, b);
+                sums.distance = v_add(sums.distance, term);
+                if (spread >= WEIGHTS) sums.mass = v_add(sums.mass, b);
             }
             if (kind == CROSSENT_SCORES) {
-                short_surprise = v_mul_add(e, finite_below(origin, x), short_surprise);
-                short_squares = v_mul_add_where(below, e, e, short_squares);
+                sums.surprise = v_mul_add(e, finite_below(origin, x), sums.surprise);
+                sums.squares = v_mul_add_where(below, e, e, sums.squares);
             }
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
-        rest = wide_add(rest, short_rest);
-        if (spread != NO_SPREAD) {
-            distance = wide_add(distance, short_distance);
-            mass = wide_add(mass, short_mass);
-        }
-        if (kind == CROSSENT_SCORES) {
-            surprise = wide_add(surprise, short_surprise);
-            squares = wide_add(squares, short_squares);
-        }
+        add_wide(&total, sums, spread, kind);
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
-    state->rest = v_add(wide_mul(rest, scale->inverse, scale->inverse_low), ties);
-    state->distance = wide_to_vec(distance);
-    state->mass = wide_to_vec(mass);
-    state->surprise = wide_mul(surprise, scale->inverse, scale->inverse_low);
-    state->squares = v_add(wide_mul(squares, v_mul(scale->inverse, scale->inverse), zero), ties);
+    state->rest = v_add(wide_mul(total.rest, scale->inverse, scale->inverse_low), ties);
+    state->distance = wide_to_vec(total.distance);
+    state->mass = spread == UNIFORM ? v_set((real)job->classes) : wide_to_vec(total.mass);
+    state->surprise = wide_mul(total.surprise, scale->inverse, scale->inverse_low);
+    state->squares = v_add(wide_mul(total.squares, v_mul(scale->inverse, scale->inverse), zero), ties);
 }
 
 /* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */
@@ -174,38 +167,51 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
         tile->output[targets->class_of[i] * tile->output_step + l.at + i] = at_target[i];
 }
 
-/* What is scored of one vector of positions. Classes are counted in reals, as ties are: float32 holds 2^24 of them. */
-SIMD void score_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, size_t position,
-                          const struct position_targets *targets, const struct scale *scale, const struct row_finish *done,
-                          struct row_state *state) {
-    real live[LANES], target[LANES], argmax_lanes[LANES], before[LANES];
-    const vec one = v_set(1), zero = v_set(0), none = v_set(NAN), at_target = state->at_target;
-    v_store(live, v_select(targets->live, one, zero));
+/* The first class of each position that has the maximum, and how many classes come before the target: from the logits as they
+   came, because two that differ may not when they are shifted. In reals, as ties are: float32 holds 2^24 classes. */
+struct position_counts {
+    vec argmax, before;
+};
+
+SIMD struct position_counts count_positions(const struct tile *tile, size_t classes, struct lanes l, vec max,
+                                            const struct position_targets *targets) {
+    real target[LANES];
+    const vec one = v_set(1), zero = v_set(0), none = v_set(NAN);
+    const vec at_target = v_look_up(tile->x + l.at, targets->class_of, TILE);
     for (size_t i = 0; i < LANES; i++) target[i] = (real)targets->class_of[i];
     vec argmax = zero, not_greater = zero, equal_before = zero;
-    for (size_t c = job->classes; c-- > 0;) {
+    for (size_t c = classes; c-- > 0;) {
         const vec x = v_load(tile->x + c * TILE + l.at), index = v_set((real)c);
         const vec tie = v_select(v_not_less(index, v_load(target)), none, at_target);
-        argmax = v_select(v_equal(x, state->max), index, argmax);
+        argmax = v_select(v_equal(x, max), index, argmax);
         not_greater = v_add_where(v_not_less(at_target, x), not_greater, one);
         equal_before = v_add_where(v_equal(x, tie), equal_before, one);
     }
-    state->before = v_add(v_sub(v_set((real)job->classes), not_greater), equal_before);
-    struct score_lanes score;
-    store_score(score_row(state, done, scale), &score);
-    v_store(argmax_lanes, argmax);
-    v_store(before, state->before);
-    for (size_t i = 0; i < LANES && i < l.n; i++)
-        put_score(job, position + i, live[i] != 0, &score, i, (size_t)argmax_lanes[i], (size_t)before[i]);
+    return (struct position_counts){argmax, v_add(v_sub(v_set((real)classes), not_greater), equal_before)};
 }
 
-/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0, or still
-   infinite. Returns how much they were shifted by. */
+/* What is scored of one vector of positions. */
+SIMD void score_positions(const struct crossent_softmax_job *job, struct lanes l, size_t position,
+                          const struct position_targets *targets, const struct position_counts *counts,
+                          const struct scale *scale, const struct row_finish *done, struct row_state *state) {
+    real live[LANES], argmax[LANES], before[LANES];
+    struct score_lanes score;
+    state->before = counts->before;
+    store_score(score_row(state, done, scale), &score);
+    v_store(live, v_select(targets->live, v_set(1), v_set(0)));
+    v_store(argmax, counts->argmax);
+    v_store(before, counts->before);
+    for (size_t i = 0; i < LANES && i < l.n; i++)
+        put_score(job, position + i, live[i] != 0, &score, i, (size_t)argmax[i], (size_t)before[i]);
+}
+
+/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0. Returns how
+   much they were shifted by. */
 SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, struct row_state *state, struct scale *scale) {
     const vec shift = scale->origin, zero = v_set(0);
     if (m_count(v_equal(shift, zero)) == LANES) return zero;
-    const vec max = state->max, difference = v_sub(max, shift);
-    state->max = v_select(v_equal(difference, difference), difference, max);
+    const vec max = state->max;
+    state->max = v_sub(max, shift);
     for (size_t c = 0; c < classes; c++) {
         real *const at = tile->x + c * TILE + l.at;
         const vec x = v_load(at);
@@ -225,6 +231,7 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     struct scale scale[TOGETHER];
     struct row_finish done[TOGETHER];
     struct lanes l[TOGETHER];
+    struct position_counts counts[TOGETHER];
     vec shift[TOGETHER];
     for (size_t v = 0; v < vectors; v++) {
         l[v] = (struct lanes){v * LANES, tile->positions - v * LANES};
@@ -232,8 +239,9 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     }
     for (size_t v = 0; v < vectors; v++) scale[v] = scale_of(state[v].max);
     for (size_t v = 0; v < vectors; v++) {
-        shift[v] = shift_far(tile, job->classes, l[v], &state[v], &scale[v]);
         targets[v] = read_position_targets(job, l[v].n, position + l[v].at);
+        if (kind == CROSSENT_SCORES) counts[v] = count_positions(tile, job->classes, l[v], state[v].max, &targets[v]);
+        shift[v] = shift_far(tile, job->classes, l[v], &state[v], &scale[v]);
         set_targets(job, tile, l[v], position + l[v].at, &targets[v], spread, &state[v]);
         reduce_positions(job, tile, l[v], spread, kind, &scale[v], &state[v]);
     }
@@ -245,61 +253,10 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
         sum = wide_add(sum, v_select(m_first(l[v].n), value, v_set(0)));
     }
     for (size_t v = 0; kind == CROSSENT_SCORES && v < vectors; v++)
-        score_positions(job, tile, l[v], position + l[v].at, &targets[v], &scale[v], &done[v], &state[v]);
+        score_positions(job, l[v], position + l[v].at, &targets[v], &counts[v], &scale[v], &done[v], &state[v]);
     for (size_t v = 0; crossent_writes_output(kind) && v < vectors; v++)
         write_positions(job, tile, l[v], spread, kind, state[v].max, &scale[v], &done[v], &targets[v]);
     return sum;
-}
-
-/* A square of LANES rows by up to LANES columns of a matrix of rows `from`, `count` and `width` of them there, transposed. */
-SIMD void transpose_square(const real *from, size_t from_step, size_t count, size_t width, real *to, size_t to_step,
-                           size_t to_count, size_t to_width) {
-    const vec zero = v_set(0);
-    vec square[LANES];
-#pragma GCC unroll 16
-    for (size_t i = 0; i < LANES; i++) square[i] = i < count ? v_load_first(from + i * from_step, width, zero) : zero;
-    v_transpose(square);
-#pragma GCC unroll 16
-    for (size_t i = 0; i < LANES; i++)
-        if (i < to_count) v_store_first(to + i * to_step, square[i], to_width);
-}
-
-/* Up to LANES rows of few classes to lanes of a tile, and back. */
-SIMD void transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
-    for (size_t c = 0; c < classes; c += LANES) {
-        const size_t width = classes - c < LANES ? classes - c : LANES;
-        if (height == LANES && width == LANES)
-            transpose_square(rows + c, classes, LANES, LANES, tile + c * TILE, TILE, LANES, LANES);
-        else
-            transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
-    }
-}
-SIMD void transpose_back(const real *tile, size_t classes, size_t height, real *rows) {
-    for (size_t c = 0; c < classes; c += LANES) {
-        const size_t width = classes - c < LANES ? classes - c : LANES;
-        if (height == LANES && width == LANES)
-            transpose_square(tile + c * TILE, TILE, LANES, LANES, rows + c, classes, LANES, LANES);
-        else
-            transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
-    }
-}
-
-/* n rows from element `start` on to a tile; `rows` is room for LANES of them. */
-SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, real *rows) {
-    for (size_t r = 0; r < n; r += LANES) {
-        const size_t height = n - r < LANES ? n - r : LANES;
-        transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
-    }
-}
-/* Long rows go through `rows` even where the output could be written to: one line after the other, not pieces of LANES rows. */
-SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
-                       real *rows) {
-    for (size_t r = 0; r < n; r += LANES) {
-        const size_t height = n - r < LANES ? n - r : LANES;
-        real *const to = classes <= 4 * LANES ? place(output, start + r * classes, rows) : rows;
-        transpose_back(tile + r, classes, height, to);
-        put(output, start + r * classes, height * classes, to);
-    }
 }
 
 /* Ahead of an array's element, a class `step` elements behind the other, a vector `jump`; nothing of one that is not dense. */
@@ -311,6 +268,11 @@ SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dens
 
 /* finish_tile, compiled for what a job asks. */
 typedef wide (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum);
+
+/* How many positions a tile of this job has. */
+SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
+    return job->inner == 1 && job->classes * TILE * sizeof(real) > TILE_BYTES ? SMALL_TILE : TILE;
+}
 
 /* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
 SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, wide sum,
@@ -325,27 +287,12 @@ SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job
         .output_step = TILE,
         .positions = n,
         .input_ahead =
-            ahead_of(job->input.data, job->input.dtype, job->input.dense, start + TILE * classes, LANES, LANES * classes),
+            ahead_of(job->input.data, job->input.dtype, job->input.dense, start + n * classes, LANES, LANES * classes),
         .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
     sum = finish(job, &tile, first, sum);
     if (crossent_writes_output(job->kind)) tile_to_rows(x, classes, start, n, &job->output, rows);
     return sum;
-}
-
-/* Positions side by side in memory: one class's plane after the other. */
-SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile) {
-    const int whole = is_direct(view) && n == TILE;
-    for (size_t c = 0; c < classes; c++, start += inner, tile += TILE) {
-        if (!whole) {
-            copy_to(tile, view, start, n);
-            for (size_t i = n; i % LANES != 0; i++) tile[i] = 0;
-            continue;
-        }
-        const real *const x = (const real *)view->data + start;
-#pragma GCC unroll 4
-        for (size_t i = 0; i < TILE; i += LANES) v_store(tile + i, v_load(x + i));
-    }
 }
 
 /* The output's planes, if it is wanted, unless they lie so that all fall on the same lines of a cache and throw out each other:
@@ -392,10 +339,10 @@ SIMD double softmax_positions(tile_finisher finish, const struct crossent_softma
     real few[FEW * (2 * TILE + LANES)];
     real *const x = scratch ? scratch : few, *const q = x + job->classes * TILE;
     real *const rest = job->probabilities.data ? q + job->classes * TILE : q; /* rows, or a strip */
-    const size_t strip = strip_of(job);
+    const size_t strip = strip_of(job), most = tile_positions(job);
     wide sum = wide_zero();
-    for (size_t done = 0; done < count; done += TILE) {
-        const size_t n = count - done < TILE ? count - done : TILE, in_strip = strip ? done % strip : 0;
+    for (size_t done = 0; done < count; done += most) {
+        const size_t n = count - done < most ? count - done : most, in_strip = strip ? done % strip : 0;
         if (job->inner == 1) {
             sum = softmax_of_few(finish, job, first + done, n, sum, x, q, rest);
             continue;

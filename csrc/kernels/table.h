@@ -6,7 +6,9 @@
 #include "vec_math.h"
 #include "softmax_formula.h"
 #include "score.h"
+#include "row_blocks.h"
 #include "softmax_rows.h"
+#include "tiles.h"
 #include "softmax_positions.h"
 #include "nll.h"
 #include "pointwise.h"
@@ -26,13 +28,13 @@
     X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) X(WEIGHTED_PROBABILITIES, GRADIENT)
 
 #define DEFINE(spread, kind) \
-    static struct crossent_partial reduce_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, \
-                                                            const struct row_scratch *scratch, size_t slot) { \
-        return reduce_block(job, row, block, spread, CROSSENT_##kind, scratch, slot); \
+    static void reduce_##spread##_##kind(const struct crossent_softmax_job *job, const size_t *rows, size_t n, size_t block, \
+                                         const struct row_scratch *scratch, struct crossent_partial *partials) { \
+        reduce_blocks(job, rows, n, block, spread, CROSSENT_##kind, scratch, partials); \
     } \
-    static void write_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, double block_max, \
+    static void write_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, double scale, \
                                         const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) { \
-        write_block(job, row, block, block_max, done, spread, CROSSENT_##kind, scratch, slot); \
+        write_block(job, row, block, scale, done, spread, CROSSENT_##kind, scratch, slot); \
     } \
     static wide finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, \
                                          wide sum) { \
@@ -67,7 +69,8 @@ static void row_block(const struct crossent_softmax_job *job, size_t row, size_t
                       void *memory) {
     const struct crossent_partial nothing = {0};
     const struct row_scratch scratch = row_scratch_in(job, memory);
-    *partial = is_live(job, row) ? row_kernels_of(job)->reduce(job, row, block, &scratch, 0) : nothing;
+    *partial = nothing;
+    if (is_live(job, row)) row_kernels_of(job)->reduce(job, &row, 1, block, &scratch, partial);
 }
 
 static double row_merge(const struct crossent_softmax_job *job, size_t row, const struct crossent_partial *partials,
@@ -76,7 +79,7 @@ static double row_merge(const struct crossent_softmax_job *job, size_t row, cons
     for (size_t block = 1; block < block_count(job->classes); block++) whole = merge_partials(whole, partials[block]);
     struct row_lanes lanes = {0};
     struct row_results results;
-    set_lane(&lanes, 0, job, row, is_live(job, row) ? &whole : NULL, spread_of(job));
+    if (is_live(job, row)) set_lane(&lanes, 0, job, row, &whole, spread_of(job));
     finish_lanes(job, &lanes, &results, spread_of(job));
     *finished = result_of(&lanes, &results, 0);
     if (job->values) ((real *)job->values)[row] = results.value[0];

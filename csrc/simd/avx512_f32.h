@@ -19,7 +19,7 @@ typedef struct {
 } wide;
 
 SIMD mask m_first(size_t n) { return n >= LANES ? (mask)0xffff : (mask)((1u << n) - 1); }
-SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount(m); }
+SIMD size_t m_count(mask m) { return (size_t)_mm_popcnt_u32(_cvtmask16_u32(m)); } /* the builtin counts 16 bits: slower */
 
 #include "x86_prefetch.h"
 
@@ -112,6 +112,8 @@ SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
 /* Squares of 2, 4, 8 and 16 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {
     vec a[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) __asm__("" : "+v"(rows[i])); /* or what was loaded would be loaded again for each use */
 #pragma GCC unroll 8
     for (int i = 0; i < LANES; i += 2) {
         a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);

@@ -1,0 +1,227 @@
+/* row_blocks.h -- one block of columns of a row, lanes along the classes: where it is in memory, its sums, its output.
+   Not here: which rows, in which order, and what becomes of their sums (softmax_rows.h, which calls it). */
+
+enum {
+    UNROLL = 4, /* independent sums of a lane, of a vector of columns each */
+    FLUSH = 8,  /* additions to each before they go to a wide sum: their errors stay near 1 ULP */
+    WIDTH = UNROLL * LANES,
+    CHUNK = FLUSH * WIDTH,
+    GROUP = 1024,  /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
+    NEARBY = 1024, /* columns whose maxima are found together: few enough that the sums find them in an L1 cache */
+};
+
+/* One block of a row of a job: its columns, and what its coefficients b are made of. */
+struct row_view {
+    const real *x, *probabilities, *weight;
+    const char *next; /* the next block's logits, `size` bytes each, where they are before they are reals side by side */
+    size_t size;
+    struct target_view target; /* for CROSSENT_SCORES */
+    real *output;
+    vec slope, offset; /* (1 - eps) and eps/C */
+    enum spread spread;
+    enum crossent_output kind;
+};
+
+/* Room for the blocks that cannot be worked on where they are; all NULL where every block can. A group's rows have an output
+   each, `classes` behind the other. */
+struct row_scratch {
+    double *maxima;
+    real *x, *probabilities, *output;
+};
+
+SIMD size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
+SIMD size_t block_width(size_t classes, size_t block) {
+    const size_t left = classes - block * BLOCK;
+    return left < BLOCK ? left : BLOCK;
+}
+
+SIMD int is_direct_job(const struct crossent_softmax_job *job) {
+    return is_direct(&job->input) && (!job->probabilities.data || is_direct(&job->probabilities)) &&
+           (!crossent_writes_output(job->kind) || job->output.dtype == REAL);
+}
+
+SIMD size_t row_scratch_size(const struct crossent_softmax_job *job) {
+    const size_t outputs = job->classes <= GROUP ? LANES * job->classes : BLOCK, blocks = block_count(job->classes);
+    return (blocks > 1 ? blocks * sizeof(double) : 0) + (is_direct_job(job) ? 0 : (2 * BLOCK + outputs) * sizeof(real));
+}
+
+SIMD struct row_scratch row_scratch_in(const struct crossent_softmax_job *job, void *memory) {
+    double *const maxima = memory;
+    const size_t blocks = block_count(job->classes);
+    if (is_direct_job(job)) return (struct row_scratch){.maxima = maxima};
+    real *const rest = (real *)(void *)(maxima + (blocks > 1 ? blocks : 0));
+    return (struct row_scratch){maxima, rest, rest + BLOCK, rest + 2 * BLOCK};
+}
+
+/* The block without its logits: `slot` counts the rows of a group. */
+SIMD struct row_view view_block(const struct crossent_softmax_job *job, size_t row, size_t block, enum spread spread,
+                                enum crossent_output kind, const struct row_scratch *scratch, size_t slot) {
+    const size_t first = block * BLOCK, width = block_width(job->classes, block), start = row * job->classes + first;
+    const double eps = job->label_smoothing;
+    return (struct row_view){
+        .probabilities = spread >= PROBABILITIES ? fetch(&job->probabilities, start, width, scratch->probabilities) : NULL,
+        .weight = spread == WEIGHTS || spread == WEIGHTED_PROBABILITIES ? (const real *)job->weight + first : NULL,
+        .output = crossent_writes_output(kind) ? place(&job->output, start, scratch->output + slot * job->classes) : NULL,
+        .slope = v_set((real)(1.0 - eps)),
+        .offset = v_set((real)(eps / (double)job->classes)),
+        .spread = spread,
+        .kind = kind,
+    };
+}
+
+SIMD const real *logits_of(const struct crossent_softmax_job *job, size_t row, size_t block, const struct row_scratch *scratch,
+                           size_t slot) {
+    real *const room = scratch->x ? scratch->x + slot * job->classes : NULL;
+    return fetch(&job->input, row * job->classes + block * BLOCK, block_width(job->classes, block), room);
+}
+
+/* b of the n columns from c on; anything behind them */
+SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
+    const vec zero = v_set(0);
+    if (row->spread == UNIFORM) return v_set(1);
+    if (row->spread == WEIGHTS) return v_load_first(row->weight + c, n, zero);
+    const vec q = v_prefetch(v_load_first(row->probabilities + c, n, zero), row->probabilities + c + BLOCK);
+    const vec b = v_mul_add(row->slope, q, row->offset);
+    return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
+}
+
+SIMD real run_max(const real *x, size_t n) {
+    const vec lowest = v_set(-INFINITY);
+    vec max[UNROLL] = {lowest, lowest, lowest, lowest};
+    size_t c = 0;
+    for (; c + UNROLL * LANES <= n; c += UNROLL * LANES)
+#pragma GCC unroll 4
+        for (int i = 0; i < UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
+    for (; c < n; c += LANES) max[0] = v_max(v_load_first(x + c, n - c, lowest), max[0]);
+    return v_reduce_max(v_max(v_max(max[0], max[1]), v_max(max[2], max[3])));
+}
+
+SIMD void flush(struct wide_sums *total, struct lane_sums s[UNROLL], enum spread spread, enum crossent_output kind) {
+    const struct lane_sums low = sums_of_two(s[0], s[1], spread, kind), high = sums_of_two(s[2], s[3], spread, kind);
+    add_wide(total, sums_of_two(low, high, spread, kind), spread, kind);
+#pragma GCC unroll 4
+    for (int i = 0; i < UNROLL; i++) s[i] = no_sums();
+}
+
+/* How many lanes are not at the maximum, and, for CROSSENT_SCORES, the first group of columns in which one is and how many
+   columns come before the target. */
+struct tally {
+    size_t below, first_max, before;
+};
+
+/* What a row's logits are measured from: see struct scale. Far ones are shifted first: their maximum is 0 then. */
+struct measure {
+    vec max, origin, power, floor;
+};
+
+/* Take the n <= LANES columns from c on into the sums: x are their logits, shifted if they are far. Of a logit from `rival` on
+   a column comes before the target. */
+SIMD void add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
+                      struct lane_sums *sums, struct tally *tally) {
+    /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
+    const vec e = v_prefetch(v_exp_scaled(x, measure->power, measure->floor), row->next + c * row->size);
+    const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
+    sums->rest = v_add_where(below, sums->rest, e);
+    if (row->spread != NO_SPREAD) {
+        const vec b = row_spread(row, c, n), zero = v_set(0);
+        vec term = v_sub(measure->origin, x);
+        if (row->spread != UNIFORM) term = v_mul(b, term);
+        if (row->spread >= PROBABILITIES) term = v_select(v_equal(b, zero), zero, term); /* 0 * inf is 0 here */
+        const mask here = m_first(n);
+        sums->distance = v_add_where(here, sums->distance, term);
+        if (row->spread >= WEIGHTS) sums->mass = v_add_where(here, sums->mass, b);
+    }
+    if (row->kind == CROSSENT_SCORES) {
+        sums->surprise = v_mul_add(e, finite_below(measure->origin, x), sums->surprise);
+        sums->squares = v_mul_add_where(below, e, e, sums->squares);
+    }
+    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, v_prefetch_to_write(e, row->output + c + BLOCK), n);
+    tally->below += m_count(below);
+    if (row->kind == CROSSENT_SCORES)
+        tally->before += m_count(v_not_less(v_load_first(row->x + c, n, v_set(-INFINITY)), rival));
+}
+
+/* Take `count` vectors of columns from c on, whose logits are at x, into as many sums, the last of n columns. */
+SIMD void add_group(const struct row_view *row, size_t c, const real *x, int count, size_t n, const struct measure *measure,
+                    struct lane_sums *sums, struct tally *tally) {
+    const size_t columns = (size_t)count * LANES, below = tally->below;
+    const vec lowest = v_set(-INFINITY);
+    const vec rival = row->kind == CROSSENT_SCORES ? before_from(&row->target, c, columns) : lowest;
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++) {
+        const size_t at = (size_t)i * LANES, here = i == count - 1 ? n : LANES;
+        add_columns(row, c + at, v_load_first(x + at, here, lowest), here, measure, rival, &sums[i], tally);
+    }
+    if (row->kind == CROSSENT_SCORES && tally->below - below < columns && tally->first_max > c) tally->first_max = c;
+}
+
+/* Logits of n <= CHUNK columns, in `chunk` if they must be shifted, which is rare: in a function of its own. */
+static __attribute__((noinline)) const real *shift_columns(const real *x, size_t n, real shift, real *chunk) {
+    const vec by = v_set(shift);
+    for (size_t i = 0; i < n; i += LANES) v_store_first(chunk + i, v_sub(v_load_first(x + i, n - i, by), by), n - i);
+    return chunk;
+}
+SIMD const real *shifted(const real *x, size_t n, real shift, real *chunk) {
+    return shift == 0 ? x : shift_columns(x, n, shift, chunk);
+}
+
+/* The sums of a block's n columns, measured from their own maximum; e^(x - m) over `inverse` goes to the output for a gradient.
+ */
+SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, const struct scale_lanes *scale, size_t lane) {
+    const real highest = scale->max[lane], shift = scale->origin[lane], zero = 0;
+    const struct measure measure = {
+        .max = v_set(shift == 0 ? highest : zero),
+        .origin = v_set(shift == 0 ? (real)reference(highest) : zero),
+        .power = v_set(scale->power[lane]),
+        .floor = v_set(scale->floor[lane]),
+    };
+    struct lane_sums lanes[UNROLL] = {no_sums(), no_sums(), no_sums(), no_sums()};
+    struct wide_sums total = no_wide_sums();
+    struct tally tally = {0, n, 0};
+    real chunk[CHUNK];
+    size_t done = 0;
+    while (n - done >= WIDTH) {
+        const size_t left = (n - done) / WIDTH * WIDTH, columns = left < CHUNK ? left : CHUNK;
+        const real *x = shifted(row->x + done, columns, shift, chunk);
+        for (size_t i = 0; i < columns; i += WIDTH, x += WIDTH)
+            add_group(row, done + i, x, UNROLL, LANES, &measure, lanes, &tally);
+        done += columns;
+        if (columns == CHUNK) flush(&total, lanes, row->spread, row->kind);
+    }
+    const real *x = shifted(row->x + done, n - done, shift, chunk);
+    for (; n - done >= LANES; done += LANES, x += LANES) add_group(row, done, x, 1, LANES, &measure, &lanes[0], &tally);
+    if (done < n) {
+        add_group(row, done, x, 1, n - done, &measure, &lanes[1], &tally);
+        done += LANES;
+    }
+    flush(&total, lanes, row->spread, row->kind);
+    const double inverse = (double)scale->inverse[lane] + (double)scale->inverse_low[lane];
+    const double ties = (double)(done - tally.below) - 1.0;
+    return (struct crossent_partial){
+        .max = highest,
+        .rest = wide_sum(total.rest) * inverse + ties,
+        .distance = wide_sum(total.distance),
+        .mass = row->spread == UNIFORM ? (double)n : wide_sum(total.mass),
+        .surprise = wide_sum(total.surprise) * inverse,
+        .squares = wide_sum(total.squares) * (inverse * inverse) + ties,
+        .argmax = tally.first_max,
+        .before = tally.before,
+    };
+}
+
+/* output = e exp_scale - spread_scale b, or x - m - log sum, for a block's n columns */
+SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_row *done, double exp_scale) {
+    const vec max = v_set((real)done->max), log_sum = v_set((real)done->log_sum);
+    const vec scale = v_set((real)exp_scale), spread_scale = v_set((real)done->spread_scale);
+    for (size_t c = 0; c < n; c += LANES) {
+        const size_t left = n - c;
+        vec y;
+        if (row->kind == CROSSENT_LOG_SOFTMAX) {
+            y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
+        } else {
+            y = v_mul(v_load_first(row->output + c, left, max), scale);
+            if (row->spread != NO_SPREAD) y = v_neg_mul_add(spread_scale, row_spread(row, c, left), y);
+        }
+        v_store_first(row->output + c, y, left);
+    }
+}
