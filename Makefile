@@ -14,7 +14,7 @@ MACHINES := aarch64 s390x arm nehalem windows
 
 .PHONY: help demo examples test long fuzz test-c test-guard sanitize sanitize-c watched-c sanitize-threads watched-threads \
     sanitize-python valgrind test-cross $(MACHINES:%=test-%) test-lower wheels reproducible exhaustive exact reliability lint \
-    format warnings compare compare-scoring bench check-bench dashboard clean
+    format warnings compare scaling compare-scoring bench check-bench dashboard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -191,6 +191,13 @@ compare: $(VENV)/with-bench  ## torch, JAX, scikit-learn, SciPy and ours, in tur
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.peers --output build/peers.json
 	$(BIN)/python -m benchmarks.report build/peers.json
+
+CORES ?= 1,2,4,8,16
+SCALED := ^\((65536,10|65536,100|4096,1000|512,32000|1,262144)\)$$|beyond|segmentation|logits
+scaling: $(VENV)/with-bench  ## the same on more threads, for a machine that has them: docs/scaling.md, its picture
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.peers --threads $(CORES) --only '$(SCALED)' --peers torch --output build/scaling.json
+	$(BIN)/python -m benchmarks.scaling build/scaling.json
 
 compare-scoring: $(VENV)/with-bench  ## crossent score beside cat, on 2 GB of logits of each type: speed, memory, bits (4 GB of disk)
 	$(BIN)/python -m benchmarks.scoring $(SCORING)
