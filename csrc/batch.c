@@ -40,26 +40,26 @@ static int allocate_scratch(struct work *work, size_t size, int workers) {
     return 0;
 }
 
-static int workers_for(size_t blocks, int threads) {
-    threads = crossent_usable_threads(threads);
-    return (size_t)threads > blocks ? (int)blocks + (blocks == 0) : threads;
+static int workers_for(size_t blocks, size_t share, int threads) {
+    const size_t most = blocks / share, usable = (size_t)crossent_usable_threads(threads);
+    return usable > most ? (int)most + (most == 0) : (int)usable;
 }
 
-int run_over_blocks(size_t blocks, size_t scratch_size, int threads,
+int run_over_blocks(size_t blocks, size_t share, size_t scratch_size, int threads,
                     void (*body)(const void *context, size_t block, void *scratch), const void *context) {
     struct work work = {.body = body, .context = context};
-    threads = workers_for(blocks, threads);
+    threads = workers_for(blocks, share, threads);
     if (allocate_scratch(&work, scratch_size, threads) < 0) return -1;
     parallel_runs(blocks, threads, work_on, &work);
     free(work.memory);
     return 0;
 }
 
-int sum_over_blocks(size_t blocks, size_t scratch_size, int threads,
+int sum_over_blocks(size_t blocks, size_t share, size_t scratch_size, int threads,
                     double (*body)(const void *context, size_t block, void *scratch), const void *context, double *sum) {
     double few[16];
     struct work work = {.sum_body = body, .context = context, .sums = few};
-    threads = workers_for(blocks, threads);
+    threads = workers_for(blocks, share, threads);
     if (blocks > sizeof few / sizeof *few) work.sums = blocks > SIZE_MAX / sizeof *few ? NULL : malloc(blocks * sizeof *few);
     if (work.sums == NULL) return -1;
     const int failed = allocate_scratch(&work, scratch_size, threads) < 0;

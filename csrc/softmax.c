@@ -8,9 +8,11 @@
 #include "double_sum.h"
 
 enum {
-    BLOCK_LOGITS = 1 << 16,    /* per block of the batch: some 10 us of work, far above the cost of handing it out */
+    BLOCK_LOGITS = 1 << 15,    /* per block of the batch: some 5 us of work, far above the cost of handing it out */
     BLOCK_POSITIONS = 1 << 14, /* the same, where a position costs one element */
+    COLUMNS_SHARE = 8,         /* as SHARE, of blocks of a row's columns */
     TILE_POSITIONS = 64,       /* a multiple of every tile of kernels/softmax_positions.h: no block cuts one */
+    GROUP_ROWS = 16,           /* the same of the rows that kernels/softmax_rows.h finishes together */
 };
 
 /* A job cut into blocks, and what they leave. */
@@ -94,12 +96,13 @@ static int split_rows(struct run *run, int threads, double *sum) {
     run->partials = calloc(pieces, sizeof *run->partials);
     run->finished = calloc(rows, sizeof *run->finished);
     int failed = run->partials == NULL || run->finished == NULL;
-    if (!failed) failed = run_over_blocks(pieces, scratch, threads, row_block_body, run);
+    if (!failed) failed = run_over_blocks(pieces, COLUMNS_SHARE, scratch, threads, row_block_body, run);
     if (!failed) {
         struct double_sum total = {0, 0};
         for (size_t block = 0; block < block_count(run); block++) add_to(&total, merge_rows(run, positions_of(run, block)));
         *sum = value_of(total);
-        if (crossent_writes_output(run->job->kind)) failed = run_over_blocks(pieces, scratch, threads, row_output_body, run);
+        if (crossent_writes_output(run->job->kind))
+            failed = run_over_blocks(pieces, COLUMNS_SHARE, scratch, threads, row_output_body, run);
     }
     free(run->partials);
     free(run->finished);
@@ -108,21 +111,22 @@ static int split_rows(struct run *run, int threads, double *sum) {
 
 int crossent_softmax(const struct crossent_table *kernels, const struct crossent_softmax_job *job, int threads, double *sum) {
     const size_t per_block = BLOCK_LOGITS / (job->classes + 1) + 1;
+    const size_t whole_groups = per_block < GROUP_ROWS ? per_block : divide_up(per_block, GROUP_ROWS) * GROUP_ROWS;
     const int narrow = job->inner == 1 && job->classes <= kernels->narrow;
     if (job->inner != 1 || narrow) {
         const size_t whole_tiles = divide_up(per_block, TILE_POSITIONS) * TILE_POSITIONS;
         const struct run run = cut(kernels, job, narrow ? 1 : job->outer, narrow ? job->outer : job->inner, whole_tiles);
-        return sum_over_blocks(block_count(&run), kernels->positions_scratch(job), threads, positions_body, &run, sum);
+        return sum_over_blocks(block_count(&run), SHARE, kernels->positions_scratch(job), threads, positions_body, &run, sum);
     }
-    struct run run = cut(kernels, job, 1, job->outer, per_block);
+    struct run run = cut(kernels, job, 1, job->outer, whole_groups);
     const int usable = crossent_usable_threads(threads);
     if (run.column_blocks > 1 && job->outer < (size_t)usable) return split_rows(&run, usable, sum);
-    return sum_over_blocks(block_count(&run), kernels->rows_scratch(job), threads, rows_body, &run, sum);
+    return sum_over_blocks(block_count(&run), SHARE, kernels->rows_scratch(job), threads, rows_body, &run, sum);
 }
 
 int crossent_nll(const struct crossent_table *kernels, const struct crossent_softmax_job *job, int threads, double *sum) {
     const struct run run = cut(kernels, job, 1, job->outer * job->inner, BLOCK_POSITIONS);
-    return sum_over_blocks(block_count(&run), 0, threads, nll_body, &run, sum);
+    return sum_over_blocks(block_count(&run), SHARE, 0, threads, nll_body, &run, sum);
 }
 
 int crossent_check_target(const struct crossent_table *kernels, const struct crossent_softmax_job *job, int threads,
@@ -134,7 +138,7 @@ int crossent_check_target(const struct crossent_table *kernels, const struct cro
     run.bad = blocks <= sizeof few / sizeof *few ? few : malloc(blocks * sizeof *run.bad);
     if (run.bad == NULL) return -1;
     for (size_t block = 0; block < blocks; block++) run.bad[block] = SIZE_MAX;
-    const int failed = sum_over_blocks(blocks, 0, threads, target_body, &run, weight);
+    const int failed = sum_over_blocks(blocks, SHARE, 0, threads, target_body, &run, weight);
     for (size_t block = 0; block < blocks && !failed && *bad == SIZE_MAX; block++) *bad = run.bad[block];
     if (run.bad != few) free(run.bad);
     return failed ? -1 : *bad != SIZE_MAX;

@@ -155,10 +155,14 @@ SIMD void add_group(const struct row_view *row, size_t c, const real *x, int cou
     if (row->kind == CROSSENT_SCORES && tally->below - below < columns && tally->first_max > c) tally->first_max = c;
 }
 
-/* Logits of n <= CHUNK columns, in `chunk` if they must be shifted, which is rare: in a function of its own. */
+/* Logits of n <= CHUNK columns, in `chunk` if they must be shifted by their maximum, which is rare: in a function of its own.
+   An infinite one is 0 then as well: its row has no softmax, which finish_row() sees. */
 static __attribute__((noinline)) const real *shift_columns(const real *x, size_t n, real shift, real *chunk) {
-    const vec by = v_set(shift);
-    for (size_t i = 0; i < n; i += LANES) v_store_first(chunk + i, v_sub(v_load_first(x + i, n - i, by), by), n - i);
+    const vec max = v_set(shift), zero = v_set(0);
+    for (size_t i = 0; i < n; i += LANES) {
+        const vec logits = v_load_first(x + i, n - i, zero);
+        v_store_first(chunk + i, v_select(v_equal(logits, max), zero, v_sub(logits, max)), n - i);
+    }
     return chunk;
 }
 SIMD const real *shifted(const real *x, size_t n, real shift, real *chunk) {

@@ -21,8 +21,8 @@ SIMD struct scale scale_of(vec max) {
     const vec zero = v_set(0);
     const mask near = v_not_less(v_set(NEAR), v_max(max, v_sub(zero, max)));
     const vec top = v_select(near, max, zero);
-    const mask finite = v_equal(v_sub(max, max), zero); /* -inf is measured from 0: e^x is 0 there; inf has no softmax */
-    struct scale scale = {.origin = v_select(finite, v_sub(max, top), zero), .floor = v_add(top, v_set(EXP_LOWEST))};
+    const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
+    struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, v_set(EXP_LOWEST))};
     const vec power = v_exp_reduced(v_sub(zero, top), &scale.inverse, &scale.inverse_low); /* e^-m = 2^power inverse */
     scale.power = v_sub(zero, power);
     return scale;

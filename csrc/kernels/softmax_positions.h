@@ -205,17 +205,19 @@ SIMD void score_positions(const struct crossent_softmax_job *job, struct lanes l
         put_score(job, position + i, live[i] != 0, &score, i, (size_t)argmax[i], (size_t)before[i]);
 }
 
-/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0. Returns how
-   much they were shifted by. */
+/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0, or still
+   infinite: then there is no softmax, which finish_row() sees. Returns how much they were shifted by. */
 SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, struct row_state *state, struct scale *scale) {
     const vec shift = scale->origin, zero = v_set(0);
     if (m_count(v_equal(shift, zero)) == LANES) return zero;
-    const vec max = state->max;
-    state->max = v_sub(max, shift);
+    const vec max = state->max, difference = v_sub(max, shift);
+    const mask finite = v_equal(difference, difference);
+    const vec at_max = v_select(finite, difference, zero);
+    state->max = v_select(finite, difference, max);
     for (size_t c = 0; c < classes; c++) {
         real *const at = tile->x + c * TILE + l.at;
         const vec x = v_load(at);
-        v_store(at, v_select(v_equal(x, max), state->max, v_sub(x, shift)));
+        v_store(at, v_select(v_equal(x, max), at_max, v_sub(x, shift)));
     }
     scale->origin = zero;
     return shift;

@@ -306,6 +306,28 @@ static void test_scores(const char *isa, enum crossent_dtype dtype, struct shape
     free(in.x.bytes), free(in.w.bytes), free(in.target);
 }
 
+/* A row with an infinite logit has no softmax: nan, no class, and nothing undefined on the way there. Its neighbour is as ever.
+ */
+static void test_infinite(const char *isa, enum crossent_dtype dtype, struct shape shape) {
+    const size_t n = shape.outer * shape.classes * shape.inner, here = shape.classes / 2 * shape.inner;
+    int64_t *target = calloc(shape.outer * shape.inner, sizeof *target);
+    const struct inputs in = {.shape = shape, .x = random_array(dtype, n, -3, 3), .target = target};
+    set(&in.x, here, INFINITY);
+    for (int kind = 0; kind < CROSSENT_OUTPUTS; kind++) {
+        if (crossent_writes_output((enum crossent_output)kind)) continue;
+        const struct figures f = run_score(isa, &in, (enum crossent_output)kind, 1);
+        const size_t last = shape.outer * shape.inner - 1;
+        const int missed = kind == CROSSENT_SCORES && (f.predicted[0] != -1 || f.predicted[last] < 0);
+        if (!isnan(get(&f.value, 0)) || isnan(get(&f.value, last)) || missed) {
+            printf("%s (%zu, %zu, %zu): an infinite logit gives %g\n", isa, shape.outer, shape.classes, shape.inner,
+                   get(&f.value, 0));
+            exit(1);
+        }
+        free_figures(f);
+    }
+    free(in.x.bytes), free(target);
+}
+
 static void test_targets(const char *isa) {
     const int64_t target[] = {0, 2, -100, 1};
     struct crossent_softmax_job job = {.outer = 4, .classes = 2, .inner = 1, .target = target, .ignore_index = -100};
@@ -464,6 +486,12 @@ int main(int count, char **arguments) {
                     if (classes[c] < 2000) test_scores(isa, (enum crossent_dtype)dtype, wide, k & 1, k >> 1 & 1);
                 }
         test_targets(isa);
+        for (int dtype = 0; dtype < CROSSENT_REALS; dtype++) {
+            test_infinite(isa, (enum crossent_dtype)dtype, (struct shape){2, 5, 1});
+            test_infinite(isa, (enum crossent_dtype)dtype, (struct shape){2, 5, 3});
+            test_infinite(isa, (enum crossent_dtype)dtype, (struct shape){2, 300, 1});
+            test_infinite(isa, (enum crossent_dtype)dtype, (struct shape){2, 9000, 1});
+        }
         for (int dtype = 0; dtype < CROSSENT_REALS; dtype++) test_layouts(isa, (enum crossent_dtype)dtype);
         static const size_t sizes[] = {0, 1, 15, 16, 17, 1023, 1025, 100000};
         for (int dtype = 0; dtype < CROSSENT_REALS; dtype++)
