@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling results.json
 
-Both say how many times as fast as on one thread. Beside a loss stands the plain read of the same logits, beside a gradient a
+Both say how many times as fast as on one thread. Beside the loss of many logits stands their plain read, beside a gradient a
 copy: that is as far as memory goes.
 """
 
@@ -16,6 +16,9 @@ from typing import Any
 from .report import ROOT, Result, computed, how, markdown, of_threads, spelled
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#222222"]
+
+LEAST = 60e6
+"""Bytes moved from which a plain read takes longer than handing it to Python's threads."""
 
 Key = tuple[str, bool]
 
@@ -37,7 +40,8 @@ def gain(here: dict[int, Result], count: int) -> float:
 
 def plain_gain(here: dict[int, Result], count: int) -> float | None:
     name = f"GB/s of a plain {'copy' if here[1]['gradient'] else 'read'}"
-    return here[count][name] / here[1][name] if name in here[1] else None
+    moved = here[1].get("GB/s", 0) * 1e3 * here[1]["microseconds"]["crossent"]
+    return here[count][name] / here[1][name] if moved >= LEAST else None
 
 
 def table(results: list[Result]) -> str:
@@ -57,7 +61,7 @@ def page(report: dict[str, Any]) -> str:
         "# More threads",
         "`make scaling` writes this page and the picture, on a machine with more than two cores.",
         how(report),
-        "Times as fast as on one thread; in brackets the plain read, or copy, of the same array by as many threads. The last "
+        "Times as fast as on one thread; in brackets the plain read, or copy, of a large array by as many threads. The last "
         "two columns are how many times as long eager torch takes on as many threads.",
         table(report["results"]),
         "![Times as fast as on one thread, by threads](scaling.svg)",
