@@ -129,12 +129,14 @@ def small_disk(data):
 
 
 @pytest.mark.parametrize(
-    ("name", "option"),
-    [(f"losses.{kind}", option) for kind in ("npy", "csv", "parquet") for option in ("-q", "--resume")]
-    + [("report.svg", "--plot")],
+    ("name", "option", "full"),
+    [(f"losses.{kind}", option, "") for kind in ("npy", "csv", "parquet") for option in ("-q", "--resume")]
+    + [(f"losses.{kind}", "--resume", ".resume") for kind in ("npy", "csv", "parquet")]
+    + [("report.svg", "--plot", "")],
 )
-def test_a_disk_that_fills_up(small_disk, capsys, name, option):
-    """No space left, as the system says it: 20,000 losses, or a picture, are larger than 16 KB."""
+def test_a_disk_that_fills_up(small_disk, capsys, monkeypatch, name, option, full):
+    """No space left, as the system says it: 20,000 losses, a checkpoint, or a picture, are larger than 16 KB."""
+    monkeypatch.setattr("crossent.scoring.checkpoint.PAUSE", 0 if full == ".resume" else 3600)
     np.save("logits.npy", np.random.default_rng(0).normal(size=(20_000, 5)))
     np.save("labels.npy", np.zeros(20_000, int))
     path = small_disk / name
@@ -143,7 +145,7 @@ def test_a_disk_that_fills_up(small_disk, capsys, name, option):
     assert score(*arguments) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(rf"crossent score: error: (.*{name}: )?No space left on device\n", err), err
+    assert re.fullmatch(rf"crossent score: error: (.*{name}{full}: )?No space left on device\n", err), err
     assert path.read_bytes() == b"old"
     assert set(os.listdir(small_disk)) <= {name, f"{name}.partial"}
 
