@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 1_000_000  # of a wheel: what the README promises
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+ENVIRONMENT["AUDITWHEEL_ZIP_COMPRESSION_LEVEL"] = "9"
 WHERE = "import crossent, sysconfig; assert crossent.__file__.startswith(sysconfig.get_path('platlib')), crossent.__file__"
 
 
