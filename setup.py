@@ -22,8 +22,9 @@ WINDOWS = sys.platform == "win32"
 if WINDOWS:
     os.environ.setdefault("CC", "python-zig cc -target x86_64-windows-gnu")
 
-# Neither is in our wheels: debug information would be three quarters of one. Who sets flags of their own may want them.
-DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0"]
+# None of these is in our wheels: debug information would be three quarters of one, and what unwinds a stack, which no exception of
+# C does, 2 %. Who sets flags of their own may want them.
+DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0", "-fno-asynchronous-unwind-tables"]
 SYMBOLS = [] if "LDFLAGS" in os.environ else ["-Wl,-s"]
 
 CFLAGS = [

@@ -70,7 +70,7 @@ SIMD vec v_exponent(vec a) { return (real)((int)(bits_of(a) >> MANTISSA_BITS) - 
 SIMD vec pow2(int n) { return real_of((real_bits)(n + EXPONENT_BIAS) << MANTISSA_BITS); }
 SIMD vec v_scale_by_pow2(vec a, vec n) {
     /* in two steps, so that subnormal results are rounded once and the largest power is reached; a nan gives itself */
-    if (n != n) return n;
+    if (n != n || n > 4 * EXPONENT_BIAS) return a * n; /* of the infinity of a row without a softmax no int is made */
     const int whole = (int)n, half = whole / 2;
     return a * pow2(half) * pow2(whole - half);
 }
