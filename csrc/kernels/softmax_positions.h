@@ -205,22 +205,18 @@ SIMD void score_positions(const struct crossent_softmax_job *job, struct lanes l
         put_score(job, position + i, live[i] != 0, &score, i, (size_t)argmax[i], (size_t)before[i]);
 }
 
-/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on, and m is 0, or still
-   infinite: then there is no softmax, which finish_row() sees. Returns how much they were shifted by. */
-SIMD vec shift_far(const struct tile *tile, size_t classes, struct lanes l, struct row_state *state, struct scale *scale) {
-    const vec shift = scale->origin, zero = v_set(0);
-    if (m_count(v_equal(shift, zero)) == LANES) return zero;
-    const vec max = state->max, difference = v_sub(max, shift);
+/* Logits that are measured from their maximum m (see struct scale) are x - m in the tile from here on. Returns what m is
+   then: 0, or still infinite: then there is no softmax, which finish_row() sees. Rare: in a function of its own. */
+static __attribute__((noinline)) vec shift_far(const struct tile *tile, size_t classes, struct lanes l, vec shift, vec max) {
+    const vec difference = v_sub(max, shift);
     const mask finite = v_equal(difference, difference);
-    const vec at_max = v_select(finite, difference, zero);
-    state->max = v_select(finite, difference, max);
+    const vec at_max = v_select(finite, difference, v_set(0));
     for (size_t c = 0; c < classes; c++) {
         real *const at = tile->x + c * TILE + l.at;
         const vec x = v_load(at);
         v_store(at, v_select(v_equal(x, max), at_max, v_sub(x, shift)));
     }
-    scale->origin = zero;
-    return shift;
+    return v_select(finite, difference, max);
 }
 
 /* A tile, from logits to values and output; `position` is its first one. Returns the sum with its values, each in its lane, 0
@@ -243,7 +239,9 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     for (size_t v = 0; v < vectors; v++) {
         targets[v] = read_position_targets(job, l[v].n, position + l[v].at);
         if (kind == CROSSENT_SCORES) counts[v] = count_positions(tile, job->classes, l[v], state[v].max, &targets[v]);
-        shift[v] = shift_far(tile, job->classes, l[v], &state[v], &scale[v]);
+        shift[v] = scale[v].origin, scale[v].origin = v_set(0);
+        if (m_count(v_equal(shift[v], v_set(0))) != LANES)
+            state[v].max = shift_far(tile, job->classes, l[v], shift[v], state[v].max);
         set_targets(job, tile, l[v], position + l[v].at, &targets[v], spread, &state[v]);
         reduce_positions(job, tile, l[v], spread, kind, &scale[v], &state[v]);
     }
