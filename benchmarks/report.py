@@ -99,7 +99,10 @@ def of_threads(report: dict[str, Any], count: int) -> list[Result]:
 
 def readme_part(report: dict[str, Any]) -> str:
     picture = "![Times as fast as eager torch, per shape](docs/speed.svg)"
-    more = "Two threads, thread for thread, and each instruction set: [docs/speed.md](docs/speed.md)."
+    more = (
+        "Two threads, thread for thread, and each instruction set: [docs/speed.md](docs/speed.md). "
+        "Up to 16 threads: [docs/scaling.md](docs/scaling.md)."
+    )
     return f"{how(report)}\n\n{peers_table(of_threads(report, 1))}\n\n{more}\n\n{picture}"
 
 
@@ -142,6 +145,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "crossent"  # the same figures, the same file
     from matplotlib import pyplot as plt
 
     single, most = of_threads(report, 1), max(r["threads"] for r in report["results"])

@@ -73,6 +73,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "crossent"  # the same figures, the same file
     from matplotlib import pyplot as plt
 
     results = report["results"]
