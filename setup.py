@@ -22,8 +22,8 @@ WINDOWS = sys.platform == "win32"
 if WINDOWS:
     os.environ.setdefault("CC", "python-zig cc -target x86_64-windows-gnu")
 
-# None of these is in our wheels: debug information would be three quarters of one, and what unwinds a stack, which no exception of
-# C does, 2 %. Who sets flags of their own may want them.
+# None of these is in our wheels: debug information would be three quarters of one, and what unwinds a stack 2 %: no exception
+# goes through C. Who sets flags of their own may want them.
 DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0", "-fno-asynchronous-unwind-tables"]
 SYMBOLS = [] if "LDFLAGS" in os.environ else ["-Wl,-s"]
 
