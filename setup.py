@@ -22,9 +22,10 @@ WINDOWS = sys.platform == "win32"
 if WINDOWS:
     os.environ.setdefault("CC", "python-zig cc -target x86_64-windows-gnu")
 
-# None of these is in our wheels: debug information would be three quarters of one, and what unwinds a stack 2 %: no exception
-# goes through C. Who sets flags of their own may want them.
-DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0", "-fno-asynchronous-unwind-tables"]
+# Not in our wheels: debug information, which would be three quarters of one, and, where nothing needs it, what unwinds a stack,
+# which would be 2 %. Who sets flags of their own may want them.
+UNWINDING = ["-fno-asynchronous-unwind-tables"] if LINUX else []
+DEBUG_INFORMATION = [] if "CFLAGS" in os.environ else ["-g0", *UNWINDING]
 SYMBOLS = [] if "LDFLAGS" in os.environ else ["-Wl,-s"]
 
 CFLAGS = [

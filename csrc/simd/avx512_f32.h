@@ -4,7 +4,7 @@
 #define CROSSENT_SIMD_H
 
 #define STEPS 16
-#define TARGET_ISA "avx512f,avx512dq,avx512bw,avx512vl,fma"
+#define TARGET_ISA "avx512f,avx512dq,avx512bw,avx512vl,fma,popcnt"
 #include "target_begin.h"
 
 #include <immintrin.h>
