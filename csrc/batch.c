@@ -31,7 +31,7 @@ static void work_on(void *context, size_t block, size_t worker) {
 }
 
 static int allocate_scratch(struct work *work, size_t size, int workers) {
-    work->scratch_size = divide_up(size, CACHE_LINE) * CACHE_LINE;
+    work->scratch_size = round_up(size, CACHE_LINE);
     if (size == 0) return 0;
     if (size > SIZE_MAX / 2 / (size_t)workers) return -1;
     work->memory = malloc(work->scratch_size * (size_t)workers + CACHE_LINE - 1);

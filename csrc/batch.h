@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 static inline size_t divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
+static inline size_t round_up(size_t a, size_t to) { return divide_up(a, to) * to; } /* to a multiple of it */
 
 /* `items` things, per_block to a block but for the last one. The borders depend on the shape alone, never on threads. */
 struct span {

@@ -111,10 +111,10 @@ static int split_rows(struct run *run, int threads, double *sum) {
 
 int crossent_softmax(const struct crossent_table *kernels, const struct crossent_softmax_job *job, int threads, double *sum) {
     const size_t per_block = BLOCK_LOGITS / (job->classes + 1) + 1;
-    const size_t whole_groups = per_block < GROUP_ROWS ? per_block : divide_up(per_block, GROUP_ROWS) * GROUP_ROWS;
+    const size_t whole_groups = per_block < GROUP_ROWS ? per_block : round_up(per_block, GROUP_ROWS);
     const int narrow = job->inner == 1 && job->classes <= kernels->narrow;
     if (job->inner != 1 || narrow) {
-        const size_t whole_tiles = divide_up(per_block, TILE_POSITIONS) * TILE_POSITIONS;
+        const size_t whole_tiles = round_up(per_block, TILE_POSITIONS);
         const struct run run = cut(kernels, job, narrow ? 1 : job->outer, narrow ? job->outer : job->inner, whole_tiles);
         return sum_over_blocks(block_count(&run), SHARE, kernels->positions_scratch(job), threads, positions_body, &run, sum);
     }

@@ -261,8 +261,8 @@ SIMD struct terms sigmoid(vec x, vec e, vec y, vec z, const double *p) {
     return (struct terms){.value = s.sigmoid, .by_input = logistic_slope(&s)};
 }
 
-/* Which formulas are given e. Made together for many x, exponentials do not wait for the logarithms of those before: of a chain
-   of some 100 cycles for each vector, a core has too few under way. */
+/* Which formulas are given e. Made together for many x, exponentials do not wait for the logarithm or the division of those
+   before: of a chain of some 100 cycles for each vector, a core has too few under way. */
 typedef struct terms (*pointwise_formula)(vec x, vec e, vec y, vec z, const double *parameters);
 SIMD int takes_exponential(pointwise_formula f) {
     return f == binary_cross_entropy_with_logits || f == sigmoid_focal_loss || f == logsigmoid || f == sigmoid;

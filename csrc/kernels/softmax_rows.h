@@ -149,7 +149,7 @@ SIMD void write_block(const struct crossent_softmax_job *job, size_t row, size_t
     if (crossent_writes_output(kind)) put(&job->output, row * job->classes + first, width, view.output);
 }
 
-/* The two steps, compiled for what a job asks; the middle one, finish_lanes, is the same for all. */
+/* The second step and the last, compiled for what a job asks; open_rows and finish_lanes are the same for all. */
 struct row_kernels {
     enum spread spread;
     void (*reduce)(const struct crossent_softmax_job *job, const size_t *rows, size_t n, size_t block,
