@@ -1,13 +1,14 @@
 """Who computes a point of the grid, and how: ours and each peer by its fastest public way. Called by peers.py.
 
-A contender is a function of one input that was prepared for it, so that no conversion is timed. A peer that is not
-installed, or that cannot do a point, is named and left out.
+A contender makes of a point's inputs a call that takes nothing: conversions and buffers are made before, and of a call that
+takes a microsecond little else is timed. A peer that is not installed, or that cannot do a point, is named and left out.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,32 +17,29 @@ import crossent
 
 from .common import Point
 
-Call = Callable[[Any], Any]
+Inputs = dict[str, Any]
+Call = Callable[[], Any]
 
 LEAST_FORCED = 1 << 20  # bytes of logits: forcing asks the CPU what it has, which takes 0.1 ms in a virtual machine
 
 
 class Contender(NamedTuple):
-    """Turns a point's inputs into the peer's own (prepare), then computes from those (run)."""
-
     name: str
-    prepare: Callable[[dict[str, Any]], Any]
-    run: Call
+    prepare: Callable[[Inputs], Call]
 
 
 def ours(point: Point, with_gradient: bool) -> list[Contender]:
+    function = point.value_and_grad if with_gradient else point.value
+
+    def prepare(inputs: Inputs) -> Call:
+        return partial(function, inputs["logits"], inputs["target"], **inputs["options"])
+
+    def with_buffer(inputs: Inputs) -> Call:
+        return partial(prepare(inputs), out=np.zeros_like(inputs["logits"]))
+
     if not with_gradient:
-        value = point.value
-        return [Contender("crossent", dict, lambda i: value(i["logits"], i["target"], **i["options"]))]
-    both = point.value_and_grad
-
-    def with_buffer(inputs: dict[str, Any]) -> dict[str, Any]:
-        return {**inputs, "out": np.zeros_like(inputs["logits"])}
-
-    return [
-        Contender("crossent", with_buffer, lambda i: both(i["logits"], i["target"], out=i["out"], **i["options"])),
-        Contender("crossent, fresh output", dict, lambda i: both(i["logits"], i["target"], **i["options"])),
-    ]
+        return [Contender("crossent", prepare)]
+    return [Contender("crossent", with_buffer), Contender("crossent, fresh output", prepare)]
 
 
 def lower_instruction_sets(point: Point, with_gradient: bool) -> list[Contender]:
@@ -50,11 +48,11 @@ def lower_instruction_sets(point: Point, with_gradient: bool) -> list[Contender]
         return []
 
     def forced(isa: str, plain: Contender) -> Contender:
-        def run(inputs: Any) -> Any:
+        def run(call: Call) -> Any:
             with crossent._runtime.use_isa(isa):
-                return plain.run(inputs)
+                return call()
 
-        return Contender(f"crossent, {isa}", plain.prepare, run)
+        return Contender(f"crossent, {isa}", lambda inputs: partial(run, plain.prepare(inputs)))
 
     plain = ours(point, with_gradient)[0]
     best = crossent._runtime.config()["instruction set"]
@@ -71,31 +69,30 @@ def tensor(array: Any) -> Any:
     return torch.from_numpy(array)
 
 
-def torch_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
-    options = {key: tensor(value) for key, value in inputs["options"].items()}
-    return {"logits": tensor(inputs["logits"]), "target": tensor(inputs["target"]), "options": options}
-
-
-def torch_calls(function: Call) -> tuple[Call, Call]:
-    """Value, and value with gradient, of a torch function of prepared inputs."""
+def torch_contender(name: str, function: Callable[..., Any], with_gradient: bool) -> Contender:
     import torch
 
-    def value(inputs: dict[str, Any]) -> Any:
+    def value(logits: Any, target: Any, **options: Any) -> Any:
         with torch.inference_mode():
-            return function(inputs["logits"], inputs["target"], **inputs["options"])
+            return function(logits, target, **options)
 
-    def value_and_gradient(inputs: dict[str, Any]) -> Any:
-        leaf = inputs["logits"].detach().requires_grad_()
-        loss = function(leaf, inputs["target"], **inputs["options"])
+    def value_and_gradient(logits: Any, target: Any, **options: Any) -> Any:
+        leaf = logits.detach().requires_grad_()
+        loss = function(leaf, target, **options)
         return torch.autograd.grad(loss, leaf)[0]
 
-    return value, value_and_gradient
+    def prepare(inputs: Inputs) -> Call:
+        options = {key: tensor(value) for key, value in inputs["options"].items()}
+        run = value_and_gradient if with_gradient else value
+        return partial(run, tensor(inputs["logits"]), tensor(inputs["target"]), **options)
+
+    return Contender(name, prepare)
 
 
 def torch_eager(point: Point, with_gradient: bool) -> list[Contender]:
     import torch.nn.functional as TF
 
-    return [Contender("torch", torch_inputs, torch_calls(getattr(TF, point.function))[with_gradient])]
+    return [torch_contender("torch", getattr(TF, point.function), with_gradient)]
 
 
 def torch_compiled(point: Point, with_gradient: bool) -> list[Contender]:
@@ -109,7 +106,7 @@ def torch_compiled(point: Point, with_gradient: bool) -> list[Contender]:
     def loss(logits: Any, target: Any, **options: Any) -> Any:
         return function(logits, target, **options)
 
-    return [Contender("torch.compile", torch_inputs, torch_calls(torch.compile(loss, dynamic=False))[with_gradient])]
+    return [torch_contender("torch.compile", torch.compile(loss, dynamic=False), with_gradient)]
 
 
 def jax_jit(point: Point, with_gradient: bool) -> list[Contender]:
@@ -139,10 +136,10 @@ def jax_jit(point: Point, with_gradient: bool) -> list[Contender]:
 
     compiled = jax.jit(jax.value_and_grad(mean_loss) if with_gradient else mean_loss)
 
-    def prepare(inputs: dict[str, Any]) -> Any:
-        return jnp.asarray(inputs["logits"]), jnp.asarray(inputs["target"])
+    def run(logits: Any, target: Any) -> Any:
+        return jax.block_until_ready(compiled(logits, target))
 
-    return [Contender("jax.jit", prepare, lambda i: jax.block_until_ready(compiled(*i)))]
+    return [Contender("jax.jit", lambda i: partial(run, jnp.asarray(i["logits"]), jnp.asarray(i["target"])))]
 
 
 def scikit_learn(point: Point, with_gradient: bool) -> list[Contender]:
@@ -154,10 +151,14 @@ def scikit_learn(point: Point, with_gradient: bool) -> list[Contender]:
     loss = HalfMultinomialLoss(n_classes=point.shape[1])
     threads = crossent.get_num_threads()
 
-    def prepare(inputs: dict[str, Any]) -> Any:
-        return {"y_true": inputs["target"].astype(point.dtype), "raw_prediction": inputs["logits"], "n_threads": threads}
+    def prepare(inputs: Inputs) -> Call:
+        logits, target = inputs["logits"], inputs["target"].astype(point.dtype)
+        losses = np.zeros_like(target)
+        if with_gradient:
+            return partial(loss.loss_gradient, target, logits, None, losses, np.zeros_like(logits), threads)
+        return partial(loss.loss, target, logits, None, losses, threads)
 
-    return [Contender("scikit-learn", prepare, lambda i: (loss.loss_gradient if with_gradient else loss.loss)(**i))]
+    return [Contender("scikit-learn", prepare)]
 
 
 def scipy_special(point: Point, with_gradient: bool) -> list[Contender]:
@@ -167,11 +168,11 @@ def scipy_special(point: Point, with_gradient: bool) -> list[Contender]:
     if with_gradient or not is_plain or len(point.shape) > 2 or point.dtype == "bfloat16":
         return []
 
-    def run(inputs: dict[str, Any]) -> Any:
-        logs = log_softmax(inputs["logits"], axis=1)
-        return -np.take_along_axis(logs, inputs["target"][:, None], 1).mean()
+    def run(logits: Any, target: Any) -> Any:
+        logs = log_softmax(logits, axis=1)
+        return -np.take_along_axis(logs, target[:, None], 1).mean()
 
-    return [Contender("scipy", dict, run)]
+    return [Contender("scipy", lambda i: partial(run, i["logits"], i["target"]))]
 
 
 PEERS: dict[str, Callable[[Point, bool], list[Contender]]] = {
@@ -193,7 +194,7 @@ def contenders(point: Point, with_gradient: bool, peers: list[str]) -> tuple[lis
             warnings.simplefilter("ignore")
             try:
                 for contender in PEERS[peer](point, with_gradient):
-                    contender.run(contender.prepare(inputs))
+                    contender.prepare(inputs)()
                     found.append(contender)
             except Exception as error:  # whatever a peer throws, the others go on
                 failures.append(f"{peer}: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}")

@@ -24,7 +24,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-SAMPLE = 2e-4
+SAMPLE = 1e-3
 """Seconds that a sample should take at least; a quicker call is repeated."""
 
 PAUSE = 2e-3
@@ -57,23 +57,22 @@ def timed(call: Callable[[], Any], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def plain_rates(inputs: list[dict[str, Any]], threads: int, with_gradient: bool) -> Callable[[int], Any]:
+def plain_rates(inputs: list[dict[str, Any]], threads: int, with_gradient: bool) -> list[Callable[[], Any]]:
     """A read of the logits (a copy, for gradients), split over threads: the most that any implementation could reach."""
     import numpy as np
 
     pool = ThreadPoolExecutor(threads)
-    copies = [np.zeros_like(i["logits"]) for i in inputs] if with_gradient else []
 
-    def run(which: int) -> None:
-        flat = inputs[which]["logits"].reshape(-1)
+    def prepare(logits: Any) -> Callable[[], Any]:
+        flat = logits.reshape(-1)
         flat = flat.view(np.uint16) if flat.itemsize == 2 else flat  # NumPy is slow at numbers of 16 bits, not at reading them
         parts = np.array_split(flat, threads)
-        if with_gradient:
-            list(pool.map(np.copyto, np.array_split(copies[which].reshape(-1), threads), parts))
-        else:
-            list(pool.map(np.max, parts))
+        if not with_gradient:
+            return lambda: list(pool.map(np.max, parts))
+        copies = np.array_split(np.zeros_like(flat), threads)
+        return lambda: list(pool.map(np.copyto, copies, parts))
 
-    return run
+    return [prepare(i["logits"]) for i in inputs]
 
 
 def measure(point: Any, with_gradient: bool, peers: list[str], threads: int, rounds: int) -> dict[str, Any]:
@@ -85,22 +84,20 @@ def measure(point: Any, with_gradient: bool, peers: list[str], threads: int, rou
         print(f"  left out at {point.name}: {failure}", file=sys.stderr)
     copies = max(1, min(4, ROTATE // max(point.nbytes, 1)))
     inputs = [point.inputs(seed) for seed in range(copies)]
-    prepared = {c.name: [c.prepare(i) for i in inputs] for c in found}
-    calls = {c.name: (lambda which, c=c: c.run(prepared[c.name][which])) for c in found}
+    calls = {c.name: [c.prepare(i) for i in inputs] for c in found}
     plain = "copy" if with_gradient else "read"
     calls[plain] = plain_rates(inputs, threads, with_gradient)
     repeats = {}
-    for name, call in calls.items():
-        call(0)
-        repeats[name] = max(1, int(SAMPLE / max(timed(lambda call=call: call(0), 1), 1e-7)))
+    for name, (first, *_) in calls.items():
+        first()
+        repeats[name] = max(1, int(SAMPLE / max(min(timed(first, 1) for _ in range(3)), 1e-7)))
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
         for name in random.sample(list(calls), len(calls)):
-            call = calls[name]
             if threads > 1:
                 time.sleep(PAUSE)
-                call((number + 1) % copies)
-            samples[name].append(timed(lambda call=call, n=number: call(n % copies), repeats[name]))
+                calls[name][(number + 1) % copies]()
+            samples[name].append(timed(calls[name][number % copies], repeats[name]))
     return summary(point, with_gradient, samples, plain)
 
 

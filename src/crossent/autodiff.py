@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
-from typing import Any, Generic, ParamSpec, cast
+from typing import Any, Generic, ParamSpec
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +34,7 @@ class Differentiable(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
         if self.short is not None and len(args) == 2 and not kwargs:
-            value = self.short(*args)
+            value = self.short(args[0], args[1])  # not *args, which costs a small call a tenth
             if value is not None:
                 return value
         out: Any = kwargs.pop("out", None)
@@ -127,9 +127,9 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
 
     def value_and_gradient(*args: Any, out: Any = None, **kwargs: Any) -> tuple[Value, Any]:
         if short is not None and len(args) == 2 and not kwargs:
-            both = short(*args, out, True)
+            both: tuple[Value, Any] | None = short(args[0], args[1], out, True)
             if both is not None:
-                return cast("tuple[Value, Any]", both)
+                return both
         plan = _prepared(fn, names, args, kwargs)
         if plan.shape != ():
             raise TypeError(
