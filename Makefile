@@ -103,12 +103,13 @@ watched-threads: $(BUILD)/test_threads $(BUILD)/planted $(BUILD)/test_core
 	$(BUILD)/test_threads
 	$(call reports,,races,data race)
 
-# The suite through a watched extension, in each instruction set. Reports go to files, for pytest would swallow them. Python's own
-# memory comes from malloc, and it keeps some to its end: leaks are test_memory.py's.
+# The suite through a watched extension, in each instruction set. Reports go to files, for pytest would swallow them; those of
+# UndefinedBehaviorSanitizer, which beside the other writes to no file, end their worker. Python's own memory comes from malloc,
+# and it keeps some to its end: leaks are test_memory.py's.
 WATCHED := build/address/site
 REPORT := $(abspath build/address/report)
 LIBRARIES = $$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)
-WATCH = PYTHONPATH=$(abspath $(WATCHED)) PYTHONMALLOC=malloc LD_PRELOAD="$(LIBRARIES)" \
+WATCH = PYTHONPATH=$(abspath $(WATCHED)) PYTHONMALLOC=malloc CROSSENT_TESTS_SLOWER=4 LD_PRELOAD="$(LIBRARIES)" \
     ASAN_OPTIONS=log_path=$(REPORT):detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1 \
     UBSAN_OPTIONS=log_path=$(REPORT):print_stacktrace=1
 # What counts bytes, and what looks at the file that was built, is for a build that nobody watches.

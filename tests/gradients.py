@@ -4,10 +4,11 @@ import numpy as np
 
 
 def flowing_in(shape, dtype=np.float64):
-    """A gradient of this shape: of both signs, without symmetry, with a zero at the end."""
+    """A gradient of this shape: of both signs, without symmetry, with one zero, at the end."""
     if not shape:
         return np.asarray(0.75, dtype)
-    g = (np.linspace(-48, 64, int(np.prod(shape))).round() / 32).reshape(shape).astype(dtype)  # numbers that every dtype has
+    steps = np.linspace(-48, 63, int(np.prod(shape))).round() + 0.5
+    g = (steps / 32).reshape(shape).astype(dtype)  # numbers that every dtype has
     g.flat[-1:] = 0
     return g
 

@@ -106,7 +106,8 @@ SIMD void flush(struct wide_sums *total, struct lane_sums s[UNROLL], enum spread
 /* How many lanes are not at the maximum, and, for CROSSENT_SCORES, the first group of columns in which one is and how many
    columns come before the target. */
 struct tally {
-    size_t below, first_max, before;
+    count below;
+    size_t first_max, before;
 };
 
 /* What a row's logits are measured from: see struct scale. Far ones are shifted first: their maximum is 0 then. */
@@ -115,11 +116,12 @@ struct measure {
 };
 
 /* Take the n <= LANES columns from c on into the sums: x are their logits, shifted if they are far. Of a logit from `rival` on
-   a column comes before the target. */
-SIMD void add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
+   a column comes before the target. e^(x - m) is raised, in the sums and the output (see v_exp_raised). Returns which are
+   below the maximum. */
+SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
                       struct lane_sums *sums, struct tally *tally) {
     /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
-    const vec e = v_prefetch(v_exp_scaled(x, measure->power, measure->floor), row->next + c * row->size);
+    const vec e = v_prefetch(v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
     const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
@@ -136,23 +138,26 @@ SIMD void add_columns(const struct row_view *row, size_t c, vec x, size_t n, con
         sums->squares = v_mul_add_where(below, e, e, sums->squares);
     }
     if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, v_prefetch_to_write(e, row->output + c + BLOCK), n);
-    tally->below += m_count(below);
+    tally->below = count_add(tally->below, below);
     if (row->kind == CROSSENT_SCORES)
         tally->before += m_count(v_not_less(v_load_first(row->x + c, n, v_set(-INFINITY)), rival));
+    return below;
 }
 
-/* Take `count` vectors of columns from c on, whose logits are at x, into as many sums, the last of n columns. */
-SIMD void add_group(const struct row_view *row, size_t c, const real *x, int count, size_t n, const struct measure *measure,
+/* Take some vectors of columns from c on, whose logits are at x, into as many sums, the last of n columns. */
+SIMD void add_group(const struct row_view *row, size_t c, const real *x, int vectors, size_t n, const struct measure *measure,
                     struct lane_sums *sums, struct tally *tally) {
-    const size_t columns = (size_t)count * LANES, below = tally->below;
+    const size_t columns = (size_t)vectors * LANES;
+    size_t below = 0;
     const vec lowest = v_set(-INFINITY);
     const vec rival = row->kind == CROSSENT_SCORES ? before_from(&row->target, c, columns) : lowest;
 #pragma GCC unroll 4
-    for (int i = 0; i < count; i++) {
-        const size_t at = (size_t)i * LANES, here = i == count - 1 ? n : LANES;
-        add_columns(row, c + at, v_load_first(x + at, here, lowest), here, measure, rival, &sums[i], tally);
+    for (int i = 0; i < vectors; i++) {
+        const size_t at = (size_t)i * LANES, here = i == vectors - 1 ? n : LANES;
+        const vec logits = v_load_first(x + at, here, lowest);
+        below += m_count(add_columns(row, c + at, logits, here, measure, rival, &sums[i], tally));
     }
-    if (row->kind == CROSSENT_SCORES && tally->below - below < columns && tally->first_max > c) tally->first_max = c;
+    if (row->kind == CROSSENT_SCORES && below < columns && tally->first_max > c) tally->first_max = c;
 }
 
 /* Logits of n <= CHUNK columns, in `chunk` if they must be shifted by their maximum, which is rare: in a function of its own.
@@ -181,7 +186,7 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, co
     };
     struct lane_sums lanes[UNROLL] = {no_sums(), no_sums(), no_sums(), no_sums()};
     struct wide_sums total = no_wide_sums();
-    struct tally tally = {0, n, 0};
+    struct tally tally = {count_zero(), n, 0};
     real chunk[CHUNK];
     size_t done = 0;
     while (n - done >= WIDTH) {
@@ -199,8 +204,9 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, co
         done += LANES;
     }
     flush(&total, lanes, row->spread, row->kind);
-    const double inverse = (double)scale->inverse[lane] + (double)scale->inverse_low[lane];
-    const double ties = (double)(done - tally.below) - 1.0;
+    const double raised = (double)scale->inverse[lane] + (double)scale->inverse_low[lane];
+    const double inverse = raised * (double)first_lane(v_lower(v_set(1)));
+    const double ties = (double)(done - count_sum(tally.below)) - 1.0;
     return (struct crossent_partial){
         .max = highest,
         .rest = wide_sum(total.rest) * inverse + ties,
@@ -223,7 +229,7 @@ SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_
         if (row->kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
         } else {
-            y = v_mul(v_load_first(row->output + c, left, max), scale);
+            y = v_mul(v_lower(v_load_first(row->output + c, left, max)), scale);
             if (row->spread != NO_SPREAD) y = v_neg_mul_add(spread_scale, row_spread(row, c, left), y);
         }
         v_store_first(row->output + c, y, left);

@@ -60,7 +60,8 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
 
-/* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse stays in the tile for a gradient */
+/* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse, raised (see v_exp_raised), stays in
+   the tile for a gradient */
 SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
                            enum crossent_output kind, const struct scale *scale, struct row_state *state) {
     const vec zero = v_set(0), one = v_set(1);
@@ -75,7 +76,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
 #pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
         for (size_t c = first; c < end; c++) {
             const vec x = v_load(tile->x + c * TILE + l.at);
-            vec e = v_prefetch(v_exp_scaled(x, scale->power, scale->floor), next_input);
+            vec e = v_prefetch(v_exp_raised(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
             sums.rest = v_add_where(below, sums.rest, e);
@@ -98,11 +99,12 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         add_wide(&total, sums, spread, kind);
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
-    state->rest = v_add(wide_mul(total.rest, scale->inverse, scale->inverse_low), ties);
+    const vec inverse = v_lower(scale->inverse), inverse_low = v_lower(scale->inverse_low);
+    state->rest = v_add(wide_mul(total.rest, inverse, inverse_low), ties);
     state->distance = wide_to_vec(total.distance);
     state->mass = spread == UNIFORM ? v_set((real)job->classes) : wide_to_vec(total.mass);
-    state->surprise = wide_mul(total.surprise, scale->inverse, scale->inverse_low);
-    state->squares = v_add(wide_mul(total.squares, v_mul(scale->inverse, scale->inverse), zero), ties);
+    state->surprise = wide_mul(total.surprise, inverse, inverse_low);
+    state->squares = v_add(wide_mul(total.squares, v_mul(inverse, inverse), zero), ties);
 }
 
 /* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */
@@ -155,7 +157,7 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
         if (kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(x, max), done->log_sum);
         } else {
-            y = v_mul(x, exp_scale);
+            y = v_mul(v_lower(x), exp_scale);
             if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, l, spread), y);
         }
         v_store_first(output, all_live ? y : v_select(targets->live, y, zero), l.n);

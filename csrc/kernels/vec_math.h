@@ -5,6 +5,7 @@
    | v_exp              | all                | 1 ULP, subnormals too  | e^-inf = 0, e^inf = inf, e^nan = nan, e^0 = 1       |
    | v_exp_reduced      | abs(x) < 1024, nan | 0.3 ULP, high and low  | nan gives nan                                       |
    | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
+   | v_exp_raised       | see scale_of()     | 1 ULP, until lowered   | the same                                            |
    | v_log1p            | x >= -1, nan       | 1 ULP                  | log1p(0) = 0, of -1 -inf, of inf inf, of nan nan    |
    | v_log1p_unit       | 0 <= x <= 1, nan   | 1 ULP                  | of nan nan                                          |
    | v_log              | all                | 1 ULP                  | log 0 = -inf, of less nan, log 1 = 0, of inf inf    | */
@@ -52,14 +53,16 @@ SIMD vec of_step(vec t, vec p, vec *step) {
     return STEPS == 1 ? p : v_mul_add(*step, p, v_step(STEP_LOW, t));
 }
 
-/* e^x 2^-k for x >= floor, 0 below it, for a whole k. r + r^2 Q comes first, or e^x would not be monotone. */
-SIMD vec v_exp_scaled(vec x, vec k, vec floor) {
+/* e^x 2^-k for x >= floor, 0 below it, for a whole k, but raised: times the number that v_lower() takes off, so that what
+   is subnormal is rounded once. r + r^2 Q comes first, or e^x would not be monotone. */
+SIMD vec v_exp_raised(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const struct exp_parts p = exp_parts(x);
     vec step;
     const vec beyond_step = of_step(p.t, v_mul_add(p.square, p.q, p.r), &step);
-    return v_scale_by_step_where(counts, v_add(step, beyond_step), p.t, k);
+    return v_raise_by_step_where(counts, v_add(step, beyond_step), p.t, k);
 }
+SIMD vec v_exp_scaled(vec x, vec k, vec floor) { return v_lower(v_exp_raised(x, k, floor)); }
 
 /* e^x 2^-n for n = floor(x / ln 2), as *high + *low within 0.3 ULP of *high; |x| so small that n needs no care. Returns n. */
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {

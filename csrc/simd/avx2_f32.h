@@ -17,6 +17,7 @@ typedef __m256 mask;
 typedef struct {
     __m256d low, high;
 } wide;
+typedef __m256i count;
 
 SIMD __m256i lane_numbers(void) { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
 SIMD mask m_first(size_t n) {
@@ -24,6 +25,15 @@ SIMD mask m_first(size_t n) {
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane_numbers()));
 }
 SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(m)); }
+SIMD count count_zero(void) { return _mm256_setzero_si256(); }
+SIMD count count_add(count a, mask m) { return _mm256_sub_epi32(a, _mm256_castps_si256(m)); } /* true is -1 */
+SIMD size_t count_sum(count a) {
+    uint32_t lanes[LANES];
+    size_t sum = 0;
+    _mm256_storeu_si256((__m256i *)lanes, a);
+    for (int i = 0; i < LANES; i++) sum += lanes[i];
+    return sum;
+}
 
 #include "x86_prefetch.h"
 
@@ -114,13 +124,12 @@ SIMD vec v_step(const real *table, vec t) {
 SIMD __m256i exponent_of_step(vec t) {
     return _mm256_and_si256(_mm256_slli_epi32(_mm256_castps_si256(t), 20), _mm256_set1_epi32((int)0xff800000));
 }
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
-    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
     const __m256i start =
         _mm256_sub_epi32(_mm256_set1_epi32((127 + LIFT) << 23), exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    const vec lifted = _mm256_castsi256_ps(_mm256_add_epi32(exponent_of_step(t), start));
-    return _mm256_and_ps(m, v_mul(v_mul(a, lifted), v_set(0x1p-32f)));
+    return _mm256_and_ps(m, v_mul(a, _mm256_castsi256_ps(_mm256_add_epi32(exponent_of_step(t), start))));
 }
+SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
 
 /* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

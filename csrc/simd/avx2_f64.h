@@ -14,12 +14,20 @@
 enum { LANES = 4 };
 typedef __m256d vec;
 typedef __m256d mask;
+typedef __m256i count;
 
 SIMD mask m_first(size_t n) {
     const long long lanes = n >= LANES ? LANES : (long long)n;
     return _mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), _mm256_set_epi64x(3, 2, 1, 0)));
 }
 SIMD size_t m_count(mask m) { return (size_t)__builtin_popcount((unsigned)_mm256_movemask_pd(m)); }
+SIMD count count_zero(void) { return _mm256_setzero_si256(); }
+SIMD count count_add(count a, mask m) { return _mm256_sub_epi64(a, _mm256_castpd_si256(m)); } /* true is -1 */
+SIMD size_t count_sum(count a) {
+    uint64_t lanes[LANES];
+    _mm256_storeu_si256((__m256i *)lanes, a);
+    return (size_t)(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+}
 
 #include "x86_prefetch.h"
 
@@ -95,13 +103,12 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 #include "one_step.h"
 /* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
 SIMD __m256i exponent_of_step(vec t) { return _mm256_slli_epi64(_mm256_castpd_si256(t), 52); }
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
-    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
     const __m256i top = _mm256_set1_epi64x((1023LL + LIFT) << 52);
     const __m256i start = _mm256_sub_epi64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    const vec lifted = _mm256_castsi256_pd(_mm256_add_epi64(exponent_of_step(t), start));
-    return _mm256_and_pd(m, v_mul(v_mul(a, lifted), v_set(0x1p-64)));
+    return _mm256_and_pd(m, v_mul(a, _mm256_castsi256_pd(_mm256_add_epi64(exponent_of_step(t), start))));
 }
+SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

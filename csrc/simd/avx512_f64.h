@@ -75,10 +75,11 @@ SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_pd(a, n); }
 SIMD vec v_step(const real *table, vec t) {
     return _mm512_permutexvar_pd(_mm512_castpd_si512(t), v_load(table)); /* which takes the lowest bits of t */
 }
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
     const vec n = v_sub(t, v_set(STEP_MAGIC));
     return _mm512_maskz_scalef_pd(m, a, v_sub(n, k)); /* which takes the floor of n - k */
 }
+#include "at_once.h"
 
 /* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

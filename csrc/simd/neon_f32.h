@@ -14,12 +14,16 @@ typedef uint32x4_t mask;
 typedef struct {
     float64x2_t low, high;
 } wide;
+typedef uint32x4_t count;
 
 SIMD mask m_first(size_t n) {
     static const uint32_t numbers[LANES] = {0, 1, 2, 3};
     return vcltq_u32(vld1q_u32(numbers), vdupq_n_u32(n >= LANES ? LANES : (uint32_t)n));
 }
 SIMD size_t m_count(mask m) { return vaddvq_u32(vshrq_n_u32(m, 31)); }
+SIMD count count_zero(void) { return vdupq_n_u32(0); }
+SIMD count count_add(count a, mask m) { return vsubq_u32(a, m); } /* true is -1 */
+SIMD size_t count_sum(count a) { return vaddvq_u32(a); }
 
 #include "neon_prefetch.h"
 
@@ -100,13 +104,12 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 #include "one_step.h"
 /* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
 SIMD int32x4_t exponent_of_step(vec t) { return vshlq_n_s32(vreinterpretq_s32_f32(t), 23); }
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
-    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
     const int32x4_t top = vdupq_n_s32((int32_t)(127 + LIFT) << 23);
     const int32x4_t start = vsubq_s32(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    const vec lifted = vreinterpretq_f32_s32(vaddq_s32(exponent_of_step(t), start));
-    return v_select(m, v_mul(v_mul(a, lifted), v_set(0x1p-32f)), v_set(0));
+    return v_select(m, v_mul(a, vreinterpretq_f32_s32(vaddq_s32(exponent_of_step(t), start))), v_set(0));
 }
+SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

@@ -10,13 +10,16 @@
 
 enum { LANES = 2 };
 typedef float64x2_t vec;
-typedef uint64x2_t mask;
+typedef uint64x2_t mask, count;
 
 SIMD mask m_first(size_t n) {
     static const uint64_t numbers[LANES] = {0, 1};
     return vcltq_u64(vld1q_u64(numbers), vdupq_n_u64(n >= LANES ? LANES : n));
 }
 SIMD size_t m_count(mask m) { return (size_t)vaddvq_u64(vshrq_n_u64(m, 63)); }
+SIMD count count_zero(void) { return vdupq_n_u64(0); }
+SIMD count count_add(count a, mask m) { return vsubq_u64(a, m); } /* true is -1 */
+SIMD size_t count_sum(count a) { return (size_t)vaddvq_u64(a); }
 
 #include "neon_prefetch.h"
 
@@ -78,13 +81,12 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 #include "one_step.h"
 /* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
 SIMD int64x2_t exponent_of_step(vec t) { return vshlq_n_s64(vreinterpretq_s64_f64(t), 52); }
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) {
-    /* 2^LIFT too high, and down again, so that subnormal results are rounded once */
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
     const int64x2_t top = vdupq_n_s64((int64_t)(1023 + LIFT) << 52);
     const int64x2_t start = vsubq_s64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    const vec lifted = vreinterpretq_f64_s64(vaddq_s64(exponent_of_step(t), start));
-    return v_select(m, v_mul(v_mul(a, lifted), v_set(0x1p-64)), v_set(0));
+    return v_select(m, v_mul(a, vreinterpretq_f64_s64(vaddq_s64(exponent_of_step(t), start))), v_set(0));
 }
+SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
 
 SIMD void v_transpose(vec rows[LANES]) {
     const vec first = vtrn1q_f64(rows[0], rows[1]);

@@ -76,7 +76,8 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 #include "one_step.h"
-SIMD vec v_scale_by_step_where(mask m, vec a, vec t, vec k) { return m ? v_scale_by_pow2(a, t - STEP_MAGIC - k) : 0; }
+SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) { return m ? v_scale_by_pow2(a, t - STEP_MAGIC - k) : 0; }
+#include "at_once.h"
 
 SIMD void v_transpose(vec rows[LANES]) { (void)rows; }
 
