@@ -40,17 +40,17 @@ static int allocate_scratch(struct work *work, size_t size, int workers) {
     return 0;
 }
 
-static int workers_for(size_t blocks, size_t share, int threads) {
+static struct team team_for(size_t blocks, size_t share, int threads) {
     const size_t most = blocks / share, usable = (size_t)crossent_usable_threads(threads);
-    return usable > most ? (int)most + (most == 0) : (int)usable;
+    return (struct team){.threads = (int)usable, .workers = usable > most ? (int)most + (most == 0) : (int)usable};
 }
 
 int run_over_blocks(size_t blocks, size_t share, size_t scratch_size, int threads,
                     void (*body)(const void *context, size_t block, void *scratch), const void *context) {
     struct work work = {.body = body, .context = context};
-    threads = workers_for(blocks, share, threads);
-    if (allocate_scratch(&work, scratch_size, threads) < 0) return -1;
-    parallel_runs(blocks, threads, work_on, &work);
+    const struct team team = team_for(blocks, share, threads);
+    if (allocate_scratch(&work, scratch_size, team.workers) < 0) return -1;
+    parallel_runs(blocks, team, work_on, &work);
     free(work.memory);
     return 0;
 }
@@ -59,13 +59,13 @@ int sum_over_blocks(size_t blocks, size_t share, size_t scratch_size, int thread
                     double (*body)(const void *context, size_t block, void *scratch), const void *context, double *sum) {
     double few[16];
     struct work work = {.sum_body = body, .context = context, .sums = few};
-    threads = workers_for(blocks, share, threads);
+    const struct team team = team_for(blocks, share, threads);
     if (blocks > sizeof few / sizeof *few) work.sums = blocks > SIZE_MAX / sizeof *few ? NULL : malloc(blocks * sizeof *few);
     if (work.sums == NULL) return -1;
-    const int failed = allocate_scratch(&work, scratch_size, threads) < 0;
+    const int failed = allocate_scratch(&work, scratch_size, team.workers) < 0;
     struct double_sum total = {0, 0};
     if (!failed) {
-        parallel_for(blocks, threads, work_on, &work);
+        parallel_for(blocks, team, work_on, &work);
         for (size_t block = 0; block < blocks; block++) add_to(&total, work.sums[block]);
     }
     *sum = value_of(total);

@@ -44,26 +44,42 @@ int crossent_usable_threads(int wanted) {
 #endif
 }
 
-/* How many threads `blocks` blocks get; one does all of them here. */
-static int share(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
-    threads = crossent_usable_threads(threads);
-    if ((size_t)threads > blocks) threads = (int)blocks;
-    for (size_t block = 0; threads <= 1 && block < blocks; block++) body(context, block, 0);
-    return threads;
+static void work_alone(size_t blocks, void (*body)(void *context, size_t block, size_t worker), void *context) {
+    for (size_t block = 0; block < blocks; block++) body(context, block, 0);
 }
 
-void parallel_for(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
-    if ((threads = share(blocks, threads, body, context)) <= 1) return;
+void parallel_for(size_t blocks, struct team team, void (*body)(void *context, size_t block, size_t worker), void *context) {
+    if (team.workers <= 1) {
+        work_alone(blocks, body, context);
+        return;
+    }
 #if defined(_OPENMP)
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block, (size_t)omp_get_thread_num());
+    size_t next = 0;
+#pragma omp parallel num_threads(team.threads)
+    {
+        const int worker = omp_get_thread_num();
+        size_t block = 0;
+        while (worker < team.workers) {
+#pragma omp atomic capture
+            block = next++;
+            if (block >= blocks) break;
+            body(context, block, (size_t)worker);
+        }
+    }
 #endif
 }
 
-void parallel_runs(size_t blocks, int threads, void (*body)(void *context, size_t block, size_t worker), void *context) {
-    if ((threads = share(blocks, threads, body, context)) <= 1) return;
+void parallel_runs(size_t blocks, struct team team, void (*body)(void *context, size_t block, size_t worker), void *context) {
+    if (team.workers <= 1) {
+        work_alone(blocks, body, context);
+        return;
+    }
 #if defined(_OPENMP)
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (ptrdiff_t block = 0; block < (ptrdiff_t)blocks; block++) body(context, (size_t)block, (size_t)omp_get_thread_num());
+#pragma omp parallel num_threads(team.threads)
+    {
+        const int there = omp_get_num_threads(), workers = there < team.workers ? there : team.workers;
+        const size_t worker = (size_t)omp_get_thread_num(), run = (blocks - 1) / (size_t)workers + 1;
+        for (size_t block = worker * run; block < blocks && block < (worker + 1) * run; block++) body(context, block, worker);
+    }
 #endif
 }

@@ -1,5 +1,6 @@
 """Many Python threads at once, and what they may do meanwhile: set the number of threads, change the targets of a call."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
@@ -38,6 +39,21 @@ def test_16_python_threads_at_once(calls_each, rng):
 
     with ThreadPoolExecutor(16) as pool:
         assert all(map(all, pool.map(work, range(16))))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="no /proc")
+def test_threads_are_kept_from_call_to_call(rng):
+    """A team of another size would be made anew by each call, which costs more than most calls."""
+    inputs = [(rng.normal(size=(rows, 10)).astype(np.float32), rng.integers(0, 10, rows)) for rows in (70_000, 9_000, 200)]
+    with crossent.num_threads(7):
+        F.cross_entropy(*inputs[0])
+        threads = set(os.listdir("/proc/self/task"))
+        for logits, target in inputs + inputs[::-1]:
+            crossent.value_and_grad(F.cross_entropy)(logits, target)
+            F.log_softmax(logits, 0)
+            F.mse_loss(logits, logits)
+    assert len(threads) >= 7
+    assert set(os.listdir("/proc/self/task")) == threads
 
 
 def test_each_python_thread_has_its_own_number_of_threads():

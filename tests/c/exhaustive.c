@@ -120,7 +120,8 @@ static int run(const struct family *family, uint32_t step, int threads) {
     if (workers == NULL) abort();
     for (size_t r = 0; r < RANGES; r++) {
         struct sweep sweep = {family, walk_over(family->ranges[r], step), workers};
-        parallel_for((size_t)((sweep.walk.inputs + CHUNK - 2) / (CHUNK - 1)), threads, sweep_chunk, &sweep);
+        const struct team team = {threads, threads};
+        parallel_for((size_t)((sweep.walk.inputs + CHUNK - 2) / (CHUNK - 1)), team, sweep_chunk, &sweep);
         inputs += sweep.walk.inputs;
     }
     for (int worker = 0; worker < threads; worker++)

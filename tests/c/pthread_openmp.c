@@ -1,10 +1,8 @@
-/* pthread_openmp.c -- OpenMP's part in parallel.c on POSIX threads: what GCC makes of its one parallel loop calls these
+/* pthread_openmp.c -- OpenMP's part in parallel.c on POSIX threads: what GCC makes of its parallel regions calls these
    functions. Linked before libgomp by `make sanitize-threads`, because ThreadSanitizer knows what pthread_create() and
    pthread_join() order, and nothing of libgomp, whose code is not instrumented. Blocks are handed out by a relaxed counter,
    which orders nothing: two blocks that touch the same memory are a race, whichever thread had them. */
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 enum { MOST = 64 };
@@ -12,7 +10,6 @@ enum { MOST = 64 };
 struct team {
     void (*body)(void *data);
     void *data;
-    atomic_long next;
     int threads;
 };
 struct member {
@@ -29,9 +26,6 @@ static void *work(void *member) {
 }
 
 void GOMP_parallel(void (*body)(void *data), void *data, unsigned threads, unsigned flags);
-bool GOMP_loop_nonmonotonic_dynamic_start(long start, long end, long step, long chunk, long *first, long *last);
-bool GOMP_loop_nonmonotonic_dynamic_next(long *first, long *last);
-void GOMP_loop_end_nowait(void);
 int omp_get_thread_num(void);
 int omp_get_num_threads(void);
 int omp_get_max_threads(void);
@@ -49,22 +43,6 @@ void GOMP_parallel(void (*body)(void *data), void *data, unsigned threads, unsig
     for (unsigned i = 1; i < threads; i++) pthread_join(others[i], NULL);
 }
 
-/* The end of the loop, which the threads learn with its start. */
-static _Thread_local long loop_end;
-
-bool GOMP_loop_nonmonotonic_dynamic_start(long start, long end, long step, long chunk, long *first, long *last) {
-    if (start != 0 || step != 1 || chunk != 1) abort();
-    loop_end = end;
-    return GOMP_loop_nonmonotonic_dynamic_next(first, last);
-}
-
-bool GOMP_loop_nonmonotonic_dynamic_next(long *first, long *last) {
-    *first = atomic_fetch_add_explicit(&self.team->next, 1, memory_order_relaxed);
-    *last = *first + 1;
-    return *first < loop_end;
-}
-
-void GOMP_loop_end_nowait(void) {}
 int omp_get_thread_num(void) { return self.number; }
 int omp_get_num_threads(void) { return self.team->threads; }
 int omp_get_max_threads(void) { return 4; }
