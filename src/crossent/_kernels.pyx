@@ -75,6 +75,15 @@ def openmp_max_threads():
     return crossent_openmp_max_threads()
 
 
+# What is asked for the number of threads where no caller says it: _runtime.py's get_num_threads.
+cdef object get_num_threads = openmp_max_threads
+
+
+def ask_for_threads(function):
+    global get_num_threads
+    get_num_threads = function
+
+
 cdef inline const crossent_table *table_of(bint is_double) noexcept:
     return tables[<int>(CROSSENT_FLOAT64 if is_double else CROSSENT_FLOAT32)]
 
@@ -125,20 +134,39 @@ cdef int out_of_memory() except -1:
     raise MemoryError("crossent: no memory for partial sums and scratch")
 
 
+cdef inline bint is_small(const crossent_softmax_job *job) noexcept:
+    return job.outer * job.classes * job.inner < SMALL
+
+
+cdef int check_target(const crossent_table *table, const crossent_softmax_job *job, int threads, double *weight,
+                      size_t *bad) noexcept:
+    if is_small(job):
+        return crossent_check_target(table, job, threads, weight, bad)
+    with nogil:
+        return crossent_check_target(table, job, threads, weight, bad)
+
+
+cdef int run_softmax(const crossent_table *table, const crossent_softmax_job *job, int threads, bint log_probabilities,
+                     double *total) noexcept:
+    run = crossent_nll if log_probabilities else crossent_softmax
+    if is_small(job):
+        return run(table, job, threads, total)
+    with nogil:
+        return run(table, job, threads, total)
+
+
 cdef class Job:
     """The inputs of a softmax job, or an nll job where they are log_probabilities. Keeps its arrays alive."""
 
     cdef crossent_softmax_job job
     cdef const crossent_table *table
     cdef tuple arrays
-    cdef size_t size
     cdef bint log_probabilities, is_double
 
     def __init__(self, bint is_double, cnp.ndarray input not None, size_t outer, size_t classes, size_t inner,
                  cnp.ndarray target=None, cnp.ndarray probabilities=None, cnp.ndarray weight=None, int64_t ignore_index=-100,
                  double label_smoothing=0.0, bint log_probabilities=False, double factor=1.0):
         self.is_double, self.table = is_double, table_of(is_double)
-        self.size = outer * classes * inner
         self.log_probabilities = log_probabilities
         self.job.outer, self.job.classes, self.job.inner = outer, classes, inner
         self.arrays = (set_view(&self.job.input, input), target, set_view(&self.job.probabilities, probabilities), weight)
@@ -152,12 +180,7 @@ cdef class Job:
         """(sum of the weights of the targets that count, position of the first one out of bounds or -1)"""
         cdef double weight
         cdef size_t bad
-        cdef int status
-        if self.size < SMALL:
-            status = crossent_check_target(self.table, &self.job, threads, &weight, &bad)
-        else:
-            with nogil:
-                status = crossent_check_target(self.table, &self.job, threads, &weight, &bad)
+        cdef int status = check_target(self.table, &self.job, threads, &weight, &bad)
         if status < 0:
             out_of_memory()
         return weight, <Py_ssize_t>bad if status else -1
@@ -185,14 +208,7 @@ cdef class Job:
 
     cdef double sum_of(self, crossent_softmax_job job, int threads) except? -1:
         cdef double total
-        cdef int status
-        run = crossent_nll if self.log_probabilities else crossent_softmax
-        if self.size < SMALL:
-            status = run(self.table, &job, threads, &total)
-        else:
-            with nogil:
-                status = run(self.table, &job, threads, &total)
-        if status < 0:
+        if run_softmax(self.table, &job, threads, self.log_probabilities, &total) < 0:
             out_of_memory()
         return total
 
@@ -285,7 +301,7 @@ cdef inline bint fits(object out, cnp.ndarray input, cnp.ndarray target) noexcep
 
 
 def short_cross_entropy(object input, object target, object out=None, bint with_gradient=False):
-    """The short way of cross_entropy(input, target), and of its gradient, for a few rows and without options.
+    """The short way of cross_entropy(input, target), and of its gradient, for rows and without options.
 
     The mean loss, or (loss, gradient); None where the long way must be taken: any other array, a target out of bounds.
     """
@@ -293,6 +309,7 @@ def short_cross_entropy(object input, object target, object out=None, bint with_
     cdef double weight, total
     cdef size_t bad
     cdef float rounded_total
+    cdef int threads = 1
     cdef const crossent_table *table
     if not is_plain(input, 2) or not is_plain(target, 1) or cnp.PyArray_TYPE(target) != cnp.NPY_INT64:
         return None
@@ -301,7 +318,7 @@ def short_cross_entropy(object input, object target, object out=None, bint with_
     cdef int number = cnp.PyArray_TYPE(x)
     if number != cnp.NPY_FLOAT32 and number != cnp.NPY_FLOAT64:
         return None
-    if cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0) or not 0 < <size_t>cnp.PyArray_SIZE(x) < SMALL:
+    if cnp.PyArray_DIM(x, 0) != cnp.PyArray_DIM(y, 0) or cnp.PyArray_SIZE(x) == 0:
         return None
     if with_gradient and out is None:
         out = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(x), number, 0)
@@ -312,12 +329,14 @@ def short_cross_entropy(object input, object target, object out=None, bint with_
     job.outer, job.classes, job.inner = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), 1
     set_view(&job.input, x)
     job.target, job.ignore_index = <const int64_t *>data_of(y), -100
-    if crossent_check_target(table, &job, 1, &weight, &bad) != 0:
+    if not is_small(&job):
+        threads = get_num_threads()
+    if check_target(table, &job, threads, &weight, &bad) != 0:
         return None
     if with_gradient:
         job.output, job.kind = result_of(out), CROSSENT_GRADIENT
         job.grad_scale = 1.0 / weight
-    if crossent_softmax(table, &job, 1, &total) != 0:
+    if run_softmax(table, &job, threads, False, &total) != 0:
         return None
     total /= weight
     rounded_total = <float>total

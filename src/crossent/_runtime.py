@@ -151,6 +151,9 @@ def get_num_threads() -> int:
     return min(threads, limit) if limit < _openmp_at_import else threads
 
 
+_kernels.ask_for_threads(get_num_threads)
+
+
 def _origin_of_threads() -> str:
     """Where ``get_num_threads()`` has its number from, in words."""
     if get_num_threads() < (_threads_here.get() or _threads):

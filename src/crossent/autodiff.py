@@ -29,7 +29,7 @@ class Differentiable(Generic[P]):
     def __init__(self, plan: Callable[P, Plan]) -> None:
         update_wrapper(self, plan)
         self.plan = plan
-        # What a plain call of two small arrays is given to first, if anything is; None from it is a call it does not take.
+        # What a plain call of two arrays is given to first, if anything is; None from it is a call it does not take.
         self.short: Callable[..., Any] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
