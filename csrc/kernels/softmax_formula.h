@@ -109,7 +109,7 @@ SIMD void add_wide(struct wide_sums *total, struct lane_sums s, enum spread spre
 
 /* A row's numbers before the last step, a lane per row. u and v: a = u [c = t] + v b; k: the factor of the gradient. */
 struct row_state {
-    vec max, rest, distance, mass, at_target, spread_at_target, u, v, k;
+    vec max, rest, rest_low, distance, mass, at_target, spread_at_target, u, v, k; /* rest_low: what rest rounds away */
     vec surprise, squares, before; /* for CROSSENT_SCORES: see score.h */
 };
 
@@ -118,14 +118,22 @@ struct row_finish {
     vec value, log_sum, exp_scale, spread_scale, target_gradient;
 };
 
+/* (m - x_t) + log1p(rest), rounded once; the target's logit may be -inf. */
+SIMD vec index_loss(const struct row_state *s, vec log_high, vec log_low) {
+    vec below_low, lost;
+    const vec below = two_sum(s->max, v_sub(v_set(0), s->at_target), &below_low);
+    const vec sum = two_sum(below, log_high, &lost), low = v_add(lost, v_add(below_low, log_low));
+    return v_add_where(v_equal(low, low), sum, low); /* nothing is lost of an infinite sum */
+}
+
 /* value = u ((m - x_t) + log1p(rest)) + v (distance + mass log1p(rest));   gradient = k ((u + v mass) p - a) */
 SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale) {
     const vec one = v_set(1);
     /* m - m is 0, or nan if the maximum is infinite: then there is no softmax */
     const vec rest = v_add(s.rest, v_sub(s.max, s.max));
-    const vec log_sum = v_log1p(rest), sum = v_add(one, rest);
-    const vec below_max = v_sub(s.max, s.at_target);
-    const vec index_part = v_mul(s.u, v_add(below_max, log_sum));
+    vec log_low;
+    const vec log_high = v_log1p_parts(rest, s.rest_low, &log_low), log_sum = v_add(log_high, log_low), sum = v_add(one, rest);
+    const vec index_part = v_mul(s.u, index_loss(&s, log_high, log_low));
     const vec spread_part = v_mul(s.v, v_mul_add(s.mass, log_sum, s.distance));
 
     /* 1 - p_t = (the other terms) / sum, which does not cancel as p_t - 1 would */

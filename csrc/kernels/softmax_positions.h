@@ -5,7 +5,8 @@
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    SHORT = 4,             /* classes added in the lanes' type before they go to float64 */
+    SHORT = 4,             /* classes added in the lanes' type before they go to float64, */
+    FINE = 16,             /* or what the sum of so many rounds away before it goes to two numbers */
     MAXIMA = 4,            /* independent maxima, to hide the latency of a comparison */
     SMALL_TILE = TILE / 2, /* positions, where a tile's logits are more than TILE_BYTES */
     TILE_BYTES = 23552,    /* that many, their rows and the next tile's rows still share an L1 cache of 48 KiB */
@@ -60,6 +61,38 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
 
+/* A sum of terms e^(x - m), raised: `coarse` starts from a number that none exceeds, so that what an addition rounds away is
+   known exactly (Dekker's Fast2Sum); that is summed in `fine`, of a group of classes, and then in low + lowest. */
+struct rest_sum {
+    vec start, coarse, fine, low, lowest;
+};
+
+SIMD struct rest_sum no_rest(void) {
+    const vec zero = v_set(0), start = v_div(v_set(2), v_lower(v_set(1)));
+    return (struct rest_sum){start, start, zero, zero, zero};
+}
+SIMD void add_to_rest(struct rest_sum *rest, mask where, vec e) {
+    const vec sum = v_add_where(where, rest->coarse, e);
+    rest->fine = v_add_where(where, rest->fine, v_sub(e, v_sub(sum, rest->coarse)));
+    rest->coarse = sum;
+}
+SIMD void end_group(struct rest_sum *rest) {
+    vec lost;
+    rest->low = two_sum(rest->low, rest->fine, &lost);
+    rest->lowest = v_add(rest->lowest, lost);
+    rest->fine = v_set(0);
+}
+/* The sum times high + low, plus a whole number, as state->rest and what that rounds away. */
+SIMD void set_rest(const struct rest_sum *rest, vec high, vec low, vec whole, struct row_state *state) {
+    vec lost;
+    const vec sum = v_sub(rest->coarse, rest->start), product = v_mul(sum, high), zero = v_set(0);
+    const vec rounded = v_mul_add(sum, high, v_sub(zero, product)), small = v_mul_add(sum, low, v_mul(rest->lowest, high));
+    const vec first = two_sum(product, whole, &lost);
+    const vec second = v_add(lost, v_add(rounded, v_mul_add(rest->low, high, small)));
+    state->rest = v_add(first, second);
+    state->rest_low = v_sub(second, v_sub(state->rest, first));
+}
+
 /* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse, raised (see v_exp_raised), stays in
    the tile for a gradient */
 SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
@@ -68,10 +101,12 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
     const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
+    const size_t group = spread == NO_SPREAD && kind != CROSSENT_SCORES ? FINE : SHORT;
     struct wide_sums total = no_wide_sums();
+    struct rest_sum rest = no_rest();
     vec below_count = zero;
-    for (size_t first = 0; first < job->classes; first += SHORT) {
-        const size_t end = job->classes - first < SHORT ? job->classes : first + SHORT;
+    for (size_t first = 0; first < job->classes; first += group) {
+        const size_t end = job->classes - first < group ? job->classes : first + group;
         struct lane_sums sums = no_sums();
 #pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
         for (size_t c = first; c < end; c++) {
@@ -79,7 +114,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             vec e = v_prefetch(v_exp_raised(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
             const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
-            sums.rest = v_add_where(below, sums.rest, e);
+            add_to_rest(&rest, below, e);
             below_count = v_add_where(below, below_count, one);
             if (spread != NO_SPREAD) {
                 const vec b = position_spread(job, tile, c, l, spread);
@@ -96,15 +131,16 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
-        add_wide(&total, sums, spread, kind);
+        end_group(&rest);
+        if (group == SHORT) add_wide(&total, sums, spread, kind);
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
     const vec inverse = v_lower(scale->inverse), inverse_low = v_lower(scale->inverse_low);
-    state->rest = v_add(wide_mul(total.rest, inverse, inverse_low), ties);
+    set_rest(&rest, inverse, inverse_low, ties, state);
     state->distance = wide_to_vec(total.distance);
     state->mass = spread == UNIFORM ? v_set((real)job->classes) : wide_to_vec(total.mass);
-    state->surprise = wide_mul(total.surprise, inverse, inverse_low);
-    state->squares = v_add(wide_mul(total.squares, v_mul(inverse, inverse), zero), ties);
+    state->surprise = wide_to_vec(wide_mul(total.surprise, inverse, inverse_low));
+    state->squares = wide_to_vec(wide_add(wide_mul(total.squares, v_mul(inverse, inverse), zero), ties));
 }
 
 /* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */

@@ -6,7 +6,7 @@
 
 /* Rows that are finished together, a lane each, and what becomes of them. */
 struct row_lanes {
-    real max[LANES], rest[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
+    real max[LANES], rest[LANES], rest_low[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
     real surprise[LANES], squares[LANES], before[LANES];
 };
 struct row_results {
@@ -23,6 +23,7 @@ SIMD void set_lane(struct row_lanes *lanes, size_t lane, const struct crossent_s
     const real w = spread == WEIGHTS && has_class ? ((const real *)job->weight)[t] : 1;
     lanes->max[lane] = (real)sums->max;
     lanes->rest[lane] = (real)sums->rest;
+    lanes->rest_low[lane] = (real)(sums->rest - (double)lanes->rest[lane]);
     lanes->distance[lane] = (real)sums->distance;
     lanes->mass[lane] = (real)sums->mass;
     lanes->at_target[lane] = has_class ? (real)sums->at_target : (real)sums->max;
@@ -41,6 +42,7 @@ SIMD vec finish_lanes(const struct crossent_softmax_job *job, const struct row_l
     struct row_state state = {
         .max = v_load(in->max),
         .rest = v_load(in->rest),
+        .rest_low = v_load(in->rest_low),
         .distance = v_load(in->distance),
         .mass = v_load(in->mass),
         .at_target = v_load(in->at_target),

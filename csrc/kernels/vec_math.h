@@ -7,10 +7,13 @@
    | v_exp_scaled       | see scale_of()     | 1 ULP, subnormals too  | -inf gives 0, nan nan                               |
    | v_exp_raised       | see scale_of()     | 1 ULP, until lowered   | the same                                            |
    | v_log1p            | x >= -1, nan       | 1 ULP                  | log1p(0) = 0, of -1 -inf, of inf inf, of nan nan    |
+   | v_log1p_parts      | x >= 0, nan        | 0.5 ULP, high and low  | of nan nan                                          |
    | v_log1p_unit       | 0 <= x <= 1, nan   | 1 ULP                  | of nan nan                                          |
    | v_log              | all                | 1 ULP                  | log 0 = -inf, of less nan, log 1 = 0, of inf inf    | */
 
 #include <math.h>
+
+#include "../simd/two_sum.h"
 
 /* c[0] + x (odd(x^2) x + even(x^2)): two chains of half the length, and a last step that keeps the error small */
 SIMD vec long_polynomial(vec x, const real *c, int n) {
@@ -83,20 +86,41 @@ SIMD vec v_exp(vec x) {
     return v_select(high, v_scale_by_pow2(e, lift), e);
 }
 
-/* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f). What k LN2_HIGH + f rounds away is kept: it can be half of
-   a unit of a result that is smaller than either. */
-SIMD vec log_of_parts(vec k, vec f) {
+/* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f), as the sum that is returned and *low. What k LN2_HIGH + f
+   rounds away is kept: it can be half of a unit of a result that is smaller than either. */
+SIMD vec log_of_parts(vec k, vec f, vec *low) {
     const vec p = polynomial(f, LOG1P_POLYNOMIAL, sizeof LOG1P_POLYNOMIAL / sizeof *LOG1P_POLYNOMIAL);
     const vec high = v_mul(k, v_set(LN2_HIGH)), sum = v_add(high, f), lost = v_sub(f, v_sub(sum, high));
-    return v_add(sum, v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost));
+    *low = v_add(v_mul_add(v_mul(f, f), p, v_mul(k, v_set(LN2_LOW))), lost);
+    return sum;
 }
 
-/* log1p(x) = k ln 2 + log1p(f),  1 + x = 2^k (1 + f); f comes from x, not from the rounded 1 + x, so that no bit is lost. */
-SIMD vec v_log1p(vec x) {
-    const vec one = v_set(1), sum = v_add(one, x);
-    const vec k = v_add(v_exponent(v_mul(sum, v_set((real)(2.0 / 3.0)))), one);
+/* 1 + x = 2^k (1 + f); f comes from x, not from the rounded 1 + x, so that no bit is lost. */
+struct log1p_reduced {
+    vec k, scale, f;
+};
+SIMD struct log1p_reduced log1p_reduced(vec x) {
+    const vec one = v_set(1);
+    const vec k = v_add(v_exponent(v_mul(v_add(one, x), v_set((real)(2.0 / 3.0)))), one);
     const vec scale = v_scale_by_pow2(one, v_sub(v_set(0), k));
-    const vec log = log_of_parts(k, v_mul_add(x, scale, v_sub(scale, one)));
+    return (struct log1p_reduced){k, scale, v_mul_add(x, scale, v_sub(scale, one))};
+}
+
+/* log1p(x + x_low) as the sum that is returned and *low, for an x_low that is less than a unit of x:
+   log1p(f + d) = log1p(f) + d / (1 + f),  and 1 / (1 + f) is about 1 - f + f^2 */
+SIMD vec v_log1p_parts(vec x, vec x_low, vec *low) {
+    const struct log1p_reduced r = log1p_reduced(x);
+    const vec one = v_set(1), slope = v_neg_mul_add(r.f, v_sub(one, r.f), one), log = log_of_parts(r.k, r.f, low);
+    *low = v_mul_add(v_mul(x_low, r.scale), slope, *low);
+    return log;
+}
+
+/* log1p(x) = k ln 2 + log1p(f) */
+SIMD vec v_log1p(vec x) {
+    vec low;
+    const vec sum = v_add(v_set(1), x);
+    const struct log1p_reduced r = log1p_reduced(x);
+    const vec high = log_of_parts(r.k, r.f, &low), log = v_add(high, low);
     const vec finite = v_select(v_equal(x, v_set(INFINITY)), x, log);
     return v_select(v_equal(sum, v_set(0)), v_set(-INFINITY), finite);
 }
@@ -124,8 +148,8 @@ SIMD vec v_log1p_unit(vec x) {
 
 /* log(x) = k ln 2 + log1p(f),  x = 2^k (1 + f) */
 SIMD vec v_log(vec x) {
-    vec k;
-    const vec m = v_split(x, &k), log = log_of_parts(k, v_sub(m, v_set(1)));
+    vec k, low;
+    const vec m = v_split(x, &k), high = log_of_parts(k, v_sub(m, v_set(1)), &low), log = v_add(high, low);
     const mask usual = v_equal(x, v_min(v_set(REAL_MAX), v_max(v_set(SMALLEST), x)));
     if (m_count(usual) == LANES) return log;
     const vec zero = v_set(0);

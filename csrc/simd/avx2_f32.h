@@ -166,9 +166,9 @@ SIMD wide wide_add(wide a, vec b) {
                   _mm256_add_pd(a.high, _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)))};
 }
 SIMD vec wide_to_vec(wide a) { return _mm256_set_m128(_mm256_cvtpd_ps(a.high), _mm256_cvtpd_ps(a.low)); }
-SIMD vec wide_mul(wide a, vec high, vec low) {
+SIMD wide wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)});
+    return (wide){_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)};
 }
 SIMD double wide_sum(wide a) {
     const __m256d s = _mm256_add_pd(a.low, a.high);

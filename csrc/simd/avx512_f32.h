@@ -150,9 +150,9 @@ SIMD wide wide_add(wide a, vec b) {
 SIMD vec wide_to_vec(wide a) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.low)), _mm512_cvtpd_ps(a.high), 1);
 }
-SIMD vec wide_mul(wide a, vec high, vec low) {
+SIMD wide wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){_mm512_mul_pd(a.low, b.low), _mm512_mul_pd(a.high, b.high)});
+    return (wide){_mm512_mul_pd(a.low, b.low), _mm512_mul_pd(a.high, b.high)};
 }
 SIMD double wide_sum(wide a) { return _mm512_reduce_add_pd(_mm512_add_pd(a.low, a.high)); }
 

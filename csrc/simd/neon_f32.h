@@ -130,9 +130,9 @@ SIMD wide wide_add(wide a, vec b) {
     return (wide){vaddq_f64(a.low, vcvt_f64_f32(vget_low_f32(b))), vaddq_f64(a.high, vcvt_high_f64_f32(b))};
 }
 SIMD vec wide_to_vec(wide a) { return vcvt_high_f32_f64(vcvt_f32_f64(a.low), a.high); }
-SIMD vec wide_mul(wide a, vec high, vec low) {
+SIMD wide wide_mul(wide a, vec high, vec low) {
     const wide b = wide_add(wide_add(wide_zero(), high), low);
-    return wide_to_vec((wide){vmulq_f64(a.low, b.low), vmulq_f64(a.high, b.high)});
+    return (wide){vmulq_f64(a.low, b.low), vmulq_f64(a.high, b.high)};
 }
 SIMD double wide_sum(wide a) { return vaddvq_f64(vaddq_f64(a.low, a.high)); }
 

@@ -10,6 +10,6 @@ typedef double wide;
 SIMD wide wide_zero(void) { return 0.0; }
 SIMD wide wide_add(wide a, vec b) { return a + (double)b; }
 SIMD vec wide_to_vec(wide a) { return (vec)a; }
-SIMD vec wide_mul(wide a, vec high, vec low) { return (vec)(a * ((double)high + (double)low)); }
+SIMD wide wide_mul(wide a, vec high, vec low) { return a * ((double)high + (double)low); }
 SIMD double wide_sum(wide a) { return a; }
 #endif
