@@ -110,7 +110,7 @@ SIMD void add_wide(struct wide_sums *total, struct lane_sums s, enum spread spre
 /* A row's numbers before the last step, a lane per row. u and v: a = u [c = t] + v b; k: the factor of the gradient. */
 struct row_state {
     vec max, rest, rest_low, distance, mass, at_target, spread_at_target, u, v, k; /* rest_low: what rest rounds away */
-    vec surprise, squares, before; /* for CROSSENT_SCORES: see score.h */
+    vec surprise, squares, before;                                                 /* for CROSSENT_SCORES: see score.h */
 };
 
 /* What the last step leaves: the value, and  output = e^(x - m) exp_scale - spread_scale b,  but for the target class. */

@@ -6,7 +6,8 @@
 
 /* Rows that are finished together, a lane each, and what becomes of them. */
 struct row_lanes {
-    real max[LANES], rest[LANES], rest_low[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES], u[LANES], k[LANES];
+    real max[LANES], rest[LANES], rest_low[LANES], distance[LANES], mass[LANES], at_target[LANES], spread_at_target[LANES],
+        u[LANES], k[LANES];
     real surprise[LANES], squares[LANES], before[LANES];
 };
 struct row_results {
