@@ -25,8 +25,8 @@ from reference import Array, unit
 
 CLASSES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 1000, 32000, 50257, 128256, 262144)
 GRADIENT_UNITS = 64
-# Where torch's errors happen to cancel as well, no row is further from the exact value than torch's by more than 1 ULP; but for the
-# exponentials of plain C, which are up to 0.98 ULP off: of 50,000 rows one at most, by 1.5 at most.
+# Where torch's errors happen to cancel as well, no row is further from the exact value than torch's by more than 1 ULP; but for
+# the exponentials of plain C, which are up to 0.98 ULP off: of 50,000 rows one at most, by 1.5 at most.
 TORCH_UNITS, TORCH_SHARE = 1.5, 2e-5
 ELEMENTS = 1 << 20  # logits of a family at one number of classes
 BANDS = ((0.1, np.inf), (1e-3, 0.1), (0.0, 1e-3))  # of the loss
