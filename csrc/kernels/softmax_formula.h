@@ -162,6 +162,15 @@ SIMD struct row_finish finish_without_target(struct row_state s, vec shift) {
     };
 }
 
+SIMD struct row_finish finish_state(int has_target, const struct row_state *s, const struct scale *scale, vec shift) {
+    return has_target ? finish_row(*s, scale) : finish_without_target(*s, shift);
+}
+/* The same in a function of its own, for loops that are not so common that 5 % of few classes are worth a copy of it. */
+static __attribute__((noinline)) void finish_apart(int has_target, const struct row_state *s, const struct scale *scale,
+                                                   vec shift, struct row_finish *done) {
+    *done = finish_state(has_target, s, scale, shift);
+}
+
 /* x - m, where m is a maximum over x: a run of nothing but -inf is measured from 0, so that e^(x - m) is 0 and not nan. */
 SIMD double reference(double max) { return max == -INFINITY ? 0.0 : max; }
 

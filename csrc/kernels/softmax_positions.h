@@ -285,7 +285,10 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     }
     const int has_target = job->target || job->probabilities.data;
     for (size_t v = 0; v < vectors; v++) {
-        done[v] = has_target ? finish_row(state[v], &scale[v]) : finish_without_target(state[v], shift[v]);
+        if (spread == NO_SPREAD && (kind == CROSSENT_NO_OUTPUT || kind == CROSSENT_GRADIENT))
+            done[v] = finish_state(has_target, &state[v], &scale[v], shift[v]);
+        else
+            finish_apart(has_target, &state[v], &scale[v], shift[v], &done[v]);
         const vec value = v_select(targets[v].live, done[v].value, v_set(0));
         if (job->values) v_store_first((real *)job->values + position + l[v].at, value, l[v].n);
         sum = wide_add(sum, v_select(m_first(l[v].n), value, v_set(0)));

@@ -54,7 +54,8 @@ SIMD vec finish_lanes(const struct crossent_softmax_job *job, const struct row_l
     };
     const int has_target = job->target || job->probabilities.data;
     const struct scale scale = scale_of(state.max);
-    const struct row_finish f = has_target ? finish_row(state, &scale) : finish_without_target(state, v_set(0));
+    struct row_finish f;
+    finish_apart(has_target, &state, &scale, v_set(0), &f);
     v_store(out->value, f.value);
     v_store(out->log_sum, f.log_sum);
     v_store(out->exp_scale, f.exp_scale);
