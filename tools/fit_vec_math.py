@@ -99,6 +99,14 @@ def show_parts(name, exact, dtype):
     show(f"{name}_LOW", [dtype(float(e - mp.mpf(float(h)))) for e, h in zip(exact, high, strict=True)])
 
 
+def show_steps(steps, dtype):
+    """2^(j / steps) as the nearest number times 1 + low"""
+    exact = [mp.mpf(2) ** (mp.mpf(j) / steps) for j in range(steps)]
+    high = [dtype(float(e)) for e in exact]
+    show("STEP_HIGH", high)
+    show("STEP_LOW", [dtype(float(e / mp.mpf(float(h)) - 1)) for e, h in zip(exact, high, strict=True)])
+
+
 def log1p_second(r):
     """(log1p(r) - r) / r^2"""
     if abs(r) < mp.mpf(10) ** -12:
@@ -126,7 +134,7 @@ def main():
         c = fitted_exp(interval, steps, exp_terms, dtype)
         show_polynomial("EXP_POLYNOMIAL", c, relative_error(c, mp.exp, lambda r: 1 + r, interval))
         if steps > 1:
-            show_parts("STEP", [mp.mpf(2) ** (mp.mpf(j) / steps) for j in range(steps)], dtype)
+            show_steps(steps, dtype)
             show_unit_log(steps, log_terms, dtype)
         else:
             c = [dtype(-0.5), *fitted(log1p_rest, LOG_INTERVAL, log_terms - 1, dtype)]

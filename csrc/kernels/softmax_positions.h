@@ -377,7 +377,7 @@ SIMD size_t position_scratch_size(const struct crossent_softmax_job *job) {
 
 SIMD double softmax_positions(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first,
                               size_t count, real *scratch) {
-    real few[FEW * (2 * TILE + LANES)];
+    _Alignas(64) real few[FEW * (2 * TILE + LANES)]; /* as the scratch: no vector lies across two cache lines */
     real *const x = scratch ? scratch : few, *const q = x + job->classes * TILE;
     real *const rest = job->probabilities.data ? q + job->classes * TILE : q; /* rows, or a strip */
     const size_t strip = strip_of(job), most = tile_positions(job);

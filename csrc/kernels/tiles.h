@@ -7,8 +7,8 @@ enum {
 };
 
 /* A square of LANES rows by up to LANES columns of a matrix of rows `from`, `count` and `width` of them there, transposed. */
-SIMD void transpose_square(const real *from, size_t from_step, size_t count, size_t width, real *to, size_t to_step,
-                           size_t to_count, size_t to_width) {
+static __attribute__((noinline)) void transpose_square(const real *from, size_t from_step, size_t count, size_t width, real *to,
+                                                       size_t to_step, size_t to_count, size_t to_width) {
     const vec zero = v_set(0);
     vec square[LANES];
 #pragma GCC unroll 16
@@ -19,26 +19,51 @@ SIMD void transpose_square(const real *from, size_t from_step, size_t count, siz
         if (i < to_count) v_store_first(to + i * to_step, square[i], to_width);
 }
 
-/* Where the square of classes that should start at c does: the last goes over some classes again, if it can be whole so. */
-SIMD size_t square_at(size_t c, size_t classes) { return classes >= LANES && classes - c < LANES ? classes - LANES : c; }
+/* LANES rows of some classes to lanes of a tile, and back, n columns at a time, which is COLUMNS or all; the last go over some
+   classes again. */
+SIMD void columns_to_tile(const real *rows, size_t classes, size_t n, real *tile) {
+    for (size_t next = 0; next < classes; next += n) {
+        const size_t c = next + n > classes ? classes - n : next;
+        vec columns[COLUMNS];
+        v_load_columns(rows + c, classes, n, columns);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < COLUMNS; i++)
+            if (i < n) v_store(tile + (c + i) * TILE, columns[i]);
+    }
+}
+SIMD void tile_to_columns(const real *tile, size_t classes, size_t n, real *rows) {
+    for (size_t next = 0; next < classes; next += n) {
+        const size_t c = next + n > classes ? classes - n : next;
+        vec columns[COLUMNS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < COLUMNS; i++) columns[i] = v_load(tile + (i < n ? c + i : c) * TILE);
+        v_store_columns(rows + c, classes, n, columns);
+    }
+}
 
-/* Up to LANES rows of few classes to lanes of a tile, and back. */
+/* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. */
 SIMD void transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
-    for (size_t next = 0; next < classes; next += LANES) {
-        const size_t c = square_at(next, classes), width = classes - c < LANES ? classes - c : LANES;
-        if (height == LANES && width == LANES)
-            transpose_square(rows + c, classes, LANES, LANES, tile + c * TILE, TILE, LANES, LANES);
-        else
+    if (height == LANES && classes >= COLUMNS) {
+        columns_to_tile(rows, classes, COLUMNS, tile);
+    } else if (height == LANES) {
+        columns_to_tile(rows, classes, classes, tile);
+    } else {
+        for (size_t c = 0; c < classes; c += LANES) {
+            const size_t width = classes - c < LANES ? classes - c : LANES;
             transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
+        }
     }
 }
 SIMD void transpose_back(const real *tile, size_t classes, size_t height, real *rows) {
-    for (size_t next = 0; next < classes; next += LANES) {
-        const size_t c = square_at(next, classes), width = classes - c < LANES ? classes - c : LANES;
-        if (height == LANES && width == LANES)
-            transpose_square(tile + c * TILE, TILE, LANES, LANES, rows + c, classes, LANES, LANES);
-        else
+    if (height == LANES && classes >= COLUMNS) {
+        tile_to_columns(tile, classes, COLUMNS, rows);
+    } else if (height == LANES) {
+        tile_to_columns(tile, classes, classes, rows);
+    } else {
+        for (size_t c = 0; c < classes; c += LANES) {
+            const size_t width = classes - c < LANES ? classes - c : LANES;
             transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
+        }
     }
 }
 
@@ -49,12 +74,11 @@ SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t 
         transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
     }
 }
-/* Long rows go through `rows` even where the output could be written to: one line after the other, not pieces of LANES rows. */
 SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
                        real *rows) {
     for (size_t r = 0; r < n; r += LANES) {
         const size_t height = n - r < LANES ? n - r : LANES;
-        real *const to = classes <= 4 * LANES ? place(output, start + r * classes, rows) : rows;
+        real *const to = place(output, start + r * classes, rows);
         transpose_back(tile + r, classes, height, to);
         put(output, start + r * classes, height * classes, to);
     }

@@ -37,45 +37,40 @@ SIMD vec polynomial(vec x, const real *c, int n) {
     return sum;
 }
 
-/* e^x = 2^n e^r for n in steps of 1 / STEPS, and t = n + STEP_MAGIC;  r = x - n ln 2 = high - n LN2_LOW,
-   e^r = 1 + p,  p = r + r^2 Q(r);  2^n = 2^floor(n) step,  and step (1 + p) = step + of_step(t, p) */
+/* e^x = 2^n e^r for n in steps of 1 / STEPS;  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + p,  p = r + r^2 Q(r);
+   2^n = 2^floor(n) step,  and step is a number, times 1 + STEP_LOW;  t = n + magic, STEP_MAGIC less a whole number */
 struct exp_parts {
     vec t, n, high, r, square, q;
 };
 
-SIMD struct exp_parts exp_parts(vec x) {
-    const vec magic = v_set(STEP_MAGIC), t = v_mul_add(x, v_set(LOG2_E), magic), n = v_sub(t, magic);
+SIMD struct exp_parts exp_parts(vec x, vec magic) {
+    const vec t = v_mul_add(x, v_set(LOG2_E), magic), n = v_sub(t, magic);
     const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
     return (struct exp_parts){t, n, high, r, v_mul(r, r), q};
 }
 
-/* step p, and what the number step rounds away */
-SIMD vec of_step(vec t, vec p, vec *step) {
-    *step = v_step(STEP_HIGH, t);
-    return STEPS == 1 ? p : v_mul_add(*step, p, v_step(STEP_LOW, t));
-}
+/* (1 + p) (1 + STEP_LOW) - 1 */
+SIMD vec with_step_low(vec p, vec t) { return STEPS == 1 ? p : v_add(p, v_step(STEP_LOW, t)); }
 
 /* e^x 2^-k for x >= floor, 0 below it, for a whole k, but raised: times the number that v_lower() takes off, so that what
    is subnormal is rounded once. r + r^2 Q comes first, or e^x would not be monotone. */
 SIMD vec v_exp_raised(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
-    const struct exp_parts p = exp_parts(x);
-    vec step;
-    const vec beyond_step = of_step(p.t, v_mul_add(p.square, p.q, p.r), &step);
-    return v_raise_by_step_where(counts, v_add(step, beyond_step), p.t, k);
+    const struct exp_parts e = exp_parts(x, v_sub(v_set(STEP_MAGIC), k));
+    return v_raise_where(counts, with_step_low(v_mul_add(e.square, e.q, e.r), e.t), e.t);
 }
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) { return v_lower(v_exp_raised(x, k, floor)); }
 
 /* e^x 2^-n for n = floor(x / ln 2), as *high + *low within 0.3 ULP of *high; |x| so small that n needs no care. Returns n. */
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
-    const struct exp_parts p = exp_parts(x);
-    const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), curve = v_mul(p.square, p.q);
-    vec step;
-    const vec beyond_step = of_step(p.t, v_add(p.high, v_neg_mul_add(p.n, v_set(LN2_LOW), curve)), &step);
+    const struct exp_parts e = exp_parts(x, v_set(STEP_MAGIC));
+    const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), step = v_step(STEP_HIGH, e.t);
+    const vec p = v_add(e.high, v_neg_mul_add(e.n, v_set(LN2_LOW), v_mul(e.square, e.q)));
+    const vec beyond_step = v_mul(step, with_step_low(p, e.t));
     *high = v_add(step, beyond_step);
     *low = v_sub(beyond_step, v_sub(*high, step)); /* exact: Dekker's Fast2Sum, for |beyond_step| < step */
-    return v_sub(v_add(v_sub(p.n, to_floor), magic), magic);
+    return v_sub(v_add(v_sub(e.n, to_floor), magic), magic);
 }
 
 /* Of large x the scale is taken off and put on again, so that its power of 2 stays among the exponents. */

@@ -11,7 +11,7 @@
 
 #include "float32.h"
 
-enum { LANES = 8 };
+enum { LANES = 8, COLUMNS = 4 };
 typedef __m256 vec;
 typedef __m256 mask;
 typedef struct {
@@ -120,38 +120,66 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 SIMD vec v_step(const real *table, vec t) {
     return _mm256_permutevar8x32_ps(v_load(table), _mm256_castps_si256(t)); /* which takes the lowest bits of t */
 }
-/* floor(t - STEP_MAGIC) as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
-SIMD __m256i exponent_of_step(vec t) {
-    return _mm256_and_si256(_mm256_slli_epi32(_mm256_castps_si256(t), 20), _mm256_set1_epi32((int)0xff800000));
-}
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const __m256i start =
-        _mm256_sub_epi32(_mm256_set1_epi32((127 + LIFT) << 23), exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    return _mm256_and_ps(m, v_mul(a, _mm256_castsi256_ps(_mm256_add_epi32(exponent_of_step(t), start))));
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    /* as bits, 2^n is that of its step and t behind the bits of an exponent; t brings its step along, which is taken off first
+     */
+    const __m256i step = _mm256_slli_epi32(lane_numbers(), 20), lift = _mm256_set1_epi32(LIFT << 23);
+    const __m256i table = _mm256_add_epi32(_mm256_sub_epi32(_mm256_castps_si256(v_load(STEP_HIGH)), step), lift);
+    const __m256i bits = _mm256_castps_si256(t), exponent = _mm256_slli_epi32(bits, 20);
+    const vec power = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), exponent));
+    return _mm256_and_ps(m, v_mul_add(power, p, power));
 }
 SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
 
-/* Squares of 2, 4 and 8 rows in turn: each step exchanges the halves of pairs of such squares. */
+/* The squares of four by four that four vectors are, transposed. */
+SIMD void transpose_squares(vec a[COLUMNS]) {
+    const vec low = _mm256_unpacklo_ps(a[0], a[1]), high = _mm256_unpackhi_ps(a[0], a[1]);
+    const vec low_next = _mm256_unpacklo_ps(a[2], a[3]), high_next = _mm256_unpackhi_ps(a[2], a[3]);
+    a[0] = _mm256_shuffle_ps(low, low_next, 0x44);
+    a[1] = _mm256_shuffle_ps(low, low_next, 0xee);
+    a[2] = _mm256_shuffle_ps(high, high_next, 0x44);
+    a[3] = _mm256_shuffle_ps(high, high_next, 0xee);
+}
+
+/* Then squares of 8 rows: the halves of pairs of smaller ones are exchanged. */
 SIMD void v_transpose(vec rows[LANES]) {
     vec a[LANES];
 #pragma GCC unroll 4
-    for (int i = 0; i < LANES; i += 2) {
-        a[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
-        a[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < LANES; i += 4) {
-        rows[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
-        rows[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
-        rows[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        rows[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
+    for (int i = 0; i < LANES; i += 4) transpose_squares(rows + i);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         a[i] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x20);
         a[i + 4] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x31);
     }
     for (int i = 0; i < LANES; i++) rows[i] = a[i];
+}
+
+/* Halves of rows, four numbers each, are put together as they are loaded, which three ports do: only what is left are shuffles.
+ */
+SIMD __m128i first_of_four(size_t n) { return _mm256_castsi256_si128(_mm256_castps_si256(m_first(n))); }
+SIMD __m128 load_four(const real *p, size_t n) { return n >= COLUMNS ? _mm_loadu_ps(p) : _mm_maskload_ps(p, first_of_four(n)); }
+SIMD void store_four(real *p, __m128 a, size_t n) {
+    if (n >= COLUMNS)
+        _mm_storeu_ps(p, a);
+    else
+        _mm_maskstore_ps(p, first_of_four(n), a);
+}
+SIMD vec load_halves(const real *p, size_t step, size_t n) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(load_four(p, n)), load_four(p + 4 * step, n), 1);
+}
+SIMD void store_halves(real *p, size_t step, vec a, size_t n) {
+    store_four(p, _mm256_castps256_ps128(a), n);
+    store_four(p + 4 * step, _mm256_extractf128_ps(a, 1), n);
+}
+SIMD void v_load_columns(const real *p, size_t step, size_t n, vec columns[COLUMNS]) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < COLUMNS; i++) columns[i] = load_halves(p + i * step, step, n);
+    transpose_squares(columns);
+}
+SIMD void v_store_columns(real *p, size_t step, size_t n, vec columns[COLUMNS]) {
+    transpose_squares(columns);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < COLUMNS; i++) store_halves(p + i * step, step, columns[i], n);
 }
 
 SIMD real v_reduce_max(vec a) {

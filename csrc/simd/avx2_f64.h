@@ -101,12 +101,10 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 #include "one_step.h"
-/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
-SIMD __m256i exponent_of_step(vec t) { return _mm256_slli_epi64(_mm256_castpd_si256(t), 52); }
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const __m256i top = _mm256_set1_epi64x((1023LL + LIFT) << 52);
-    const __m256i start = _mm256_sub_epi64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    return _mm256_and_pd(m, v_mul(a, _mm256_castsi256_pd(_mm256_add_epi64(exponent_of_step(t), start))));
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    const __m256i one = _mm256_set1_epi64x((1023LL + LIFT) << 52); /* 2^0, raised; the bits of the magic number fall off t */
+    const vec power = _mm256_castsi256_pd(_mm256_add_epi64(_mm256_slli_epi64(_mm256_castpd_si256(t), 52), one));
+    return _mm256_and_pd(m, v_mul_add(power, p, power));
 }
 SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
 
@@ -119,6 +117,8 @@ SIMD void v_transpose(vec rows[LANES]) {
     rows[2] = _mm256_permute2f128_pd(a, c, 0x31);
     rows[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
+
+#include "square_columns.h"
 
 SIMD real v_reduce_max(vec a) {
     const __m128d m = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));

@@ -11,7 +11,7 @@
 
 #include "float32.h"
 
-enum { LANES = 16 };
+enum { LANES = 16, COLUMNS = 4 };
 typedef __m512 vec;
 typedef __mmask16 mask;
 typedef struct {
@@ -104,29 +104,29 @@ SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
 SIMD vec v_step(const real *table, vec t) {
     return _mm512_permutexvar_ps(_mm512_castps_si512(t), v_load(table)); /* which takes the lowest bits of t */
 }
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const vec n = v_sub(t, v_set(STEP_MAGIC));
-    return _mm512_maskz_scalef_ps(m, a, v_sub(n, k)); /* which takes the floor of n - k */
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    const vec step = v_step(STEP_HIGH, t);
+    return _mm512_maskz_scalef_ps(m, v_mul_add(step, p, step), v_sub(t, v_set(STEP_MAGIC))); /* which takes the floor */
 }
 #include "at_once.h"
 
-/* Squares of 2, 4, 8 and 16 rows in turn: each step exchanges the halves of pairs of such squares. */
+/* The squares of four by four that four vectors are, transposed. */
+SIMD void transpose_squares(vec a[COLUMNS]) {
+    const vec low = _mm512_unpacklo_ps(a[0], a[1]), high = _mm512_unpackhi_ps(a[0], a[1]);
+    const vec low_next = _mm512_unpacklo_ps(a[2], a[3]), high_next = _mm512_unpackhi_ps(a[2], a[3]);
+    a[0] = _mm512_shuffle_ps(low, low_next, 0x44);
+    a[1] = _mm512_shuffle_ps(low, low_next, 0xee);
+    a[2] = _mm512_shuffle_ps(high, high_next, 0x44);
+    a[3] = _mm512_shuffle_ps(high, high_next, 0xee);
+}
+
+/* Then squares of 8 and 16 rows: each step exchanges the halves of pairs of smaller ones. */
 SIMD void v_transpose(vec rows[LANES]) {
     vec a[LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++) __asm__("" : "+v"(rows[i])); /* or what was loaded would be loaded again for each use */
-#pragma GCC unroll 8
-    for (int i = 0; i < LANES; i += 2) {
-        a[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-        a[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-    }
 #pragma GCC unroll 4
-    for (int i = 0; i < LANES; i += 4) {
-        rows[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
-        rows[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
-        rows[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        rows[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
+    for (int i = 0; i < LANES; i += 4) transpose_squares(rows + i);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
         const int i = j / 4 * 8 + j % 4;
@@ -138,6 +138,39 @@ SIMD void v_transpose(vec rows[LANES]) {
         rows[i] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
         rows[i + 8] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0xdd);
     }
+}
+
+/* Quarters of rows, four numbers each, are put together as they are loaded, which two ports do: only what is left are shuffles,
+   which one does. */
+SIMD __m128 load_four(const real *p, size_t n) {
+    return n >= COLUMNS ? _mm_loadu_ps(p) : _mm_maskz_loadu_ps((__mmask8)m_first(n), p);
+}
+SIMD void store_four(real *p, __m128 a, size_t n) {
+    __asm__("" : "+v"(a)); /* or GCC makes one instruction of it and the extraction, whose mask holds off no page fault */
+    if (n >= COLUMNS)
+        _mm_storeu_ps(p, a);
+    else
+        _mm_mask_storeu_ps(p, (__mmask8)m_first(n), a);
+}
+SIMD vec load_quarters(const real *p, size_t step, size_t n) {
+    const vec low = _mm512_insertf32x4(_mm512_castps128_ps512(load_four(p, n)), load_four(p + 4 * step, n), 1);
+    return _mm512_insertf32x4(_mm512_insertf32x4(low, load_four(p + 8 * step, n), 2), load_four(p + 12 * step, n), 3);
+}
+SIMD void store_quarters(real *p, size_t step, vec a, size_t n) {
+    store_four(p, _mm512_castps512_ps128(a), n);
+    store_four(p + 4 * step, _mm512_extractf32x4_ps(a, 1), n);
+    store_four(p + 8 * step, _mm512_extractf32x4_ps(a, 2), n);
+    store_four(p + 12 * step, _mm512_extractf32x4_ps(a, 3), n);
+}
+SIMD void v_load_columns(const real *p, size_t step, size_t n, vec columns[COLUMNS]) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < COLUMNS; i++) columns[i] = load_quarters(p + i * step, step, n);
+    transpose_squares(columns);
+}
+SIMD void v_store_columns(real *p, size_t step, size_t n, vec columns[COLUMNS]) {
+    transpose_squares(columns);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < COLUMNS; i++) store_quarters(p + i * step, step, columns[i], n);
 }
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_ps(a); }

@@ -75,9 +75,9 @@ SIMD vec v_scale_by_pow2(vec a, vec n) { return _mm512_scalef_pd(a, n); }
 SIMD vec v_step(const real *table, vec t) {
     return _mm512_permutexvar_pd(_mm512_castpd_si512(t), v_load(table)); /* which takes the lowest bits of t */
 }
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const vec n = v_sub(t, v_set(STEP_MAGIC));
-    return _mm512_maskz_scalef_pd(m, a, v_sub(n, k)); /* which takes the floor of n - k */
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    const vec step = v_step(STEP_HIGH, t);
+    return _mm512_maskz_scalef_pd(m, v_mul_add(step, p, step), v_sub(t, v_set(STEP_MAGIC))); /* which takes the floor */
 }
 #include "at_once.h"
 
@@ -102,6 +102,8 @@ SIMD void v_transpose(vec rows[LANES]) {
     }
     for (int i = 0; i < LANES; i++) rows[i] = a[i];
 }
+
+#include "square_columns.h"
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_pd(a); }
 

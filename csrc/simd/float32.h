@@ -31,18 +31,18 @@ static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
 /* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
-   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] +
-   STEP_LOW[j]. UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
+   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j]
+   (1 + STEP_LOW[j]). UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
    UNIT_LOG_HIGH[j] + UNIT_LOG_LOW[j] its logarithm's opposite. */
 #if STEPS == 16 /* relative errors in e^r 4.7e-9, in log1p(r) 9.9e-10 */
 static const real EXP_POLYNOMIAL[] = {0x1.000148p-1f, 0x1.55565cp-3f};
 static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fe0p+0f, 0x1.3dea64p+0f,
                                  0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
                                  0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
-static const real STEP_LOW[] = {0x0.000000p+0f,   0x1.9f3122p-25f,  -0x1.c15742p-27f, 0x1.ceac48p-25f,
-                                0x1.4636e2p-25f,  0x1.824684p-25f,  -0x1.593abcp-25f, -0x1.5bd5ecp-27f,
-                                0x1.9fcef4p-26f,  -0x1.829fd0p-25f, 0x1.15506ep-27f,  0x1.51f848p-27f,
-                                -0x1.a94b14p-26f, -0x1.3d56b2p-27f, -0x1.822dbcp-27f, 0x1.52486cp-27f};
+static const real STEP_LOW[] = {0x0.000000p+0f,   0x1.8d96d4p-25f,  -0x1.9c0c22p-27f, 0x1.964904p-25f,
+                                0x1.125002p-25f,  0x1.370be4p-25f,  -0x1.0a3550p-25f, -0x1.00d8acp-27f,
+                                0x1.26055cp-26f,  -0x1.05cb44p-25f, 0x1.67a1cap-28f,  0x1.a3b5e4p-28f,
+                                -0x1.f9c304p-27f, -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
 static const real UNIT_POLYNOMIAL[] = {-0x1.fffffep-2f, 0x1.55556cp-2f, -0x1.002d3cp-2f, 0x1.987c08p-3f};
 static const real UNIT_SCALE[] = {0x1.000000p+0f, 0x1.e00000p-1f, 0x1.c40000p-1f, 0x1.aa0000p-1f,
                                   0x1.940000p-1f, 0x1.800000p-1f, 0x1.6e0000p-1f, 0x1.5e0000p-1f,
@@ -60,8 +60,8 @@ static const real UNIT_LOG_LOW[] = {0x0.000000p+0f,   -0x1.4c38c0p-29f, -0x1.890
 static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555b7cp-3f, 0x1.555970p-5f};
 static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
                                  0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
-static const real STEP_LOW[] = {0x0.000000p+0f,  -0x1.c15742p-27f, 0x1.4636e2p-25f,  -0x1.593abcp-25f,
-                                0x1.9fcef4p-26f, 0x1.15506ep-27f,  -0x1.a94b14p-26f, -0x1.822dbcp-27f};
+static const real STEP_LOW[] = {0x0.000000p+0f,  -0x1.9c0c22p-27f, 0x1.125002p-25f,  -0x1.0a3550p-25f,
+                                0x1.26055cp-26f, 0x1.67a1cap-28f,  -0x1.f9c304p-27f, -0x1.a5217cp-28f};
 static const real UNIT_POLYNOMIAL[] = {-0x1.000000p-1f, 0x1.555554p-2f,  -0x1.ffff52p-3f,
                                        0x1.99a09cp-3f,  -0x1.56f92ep-3f, 0x1.1f4beap-3f};
 static const real UNIT_SCALE[] = {0x1.000000p+0f, 0x1.c00000p-1f, 0x1.8e0000p-1f, 0x1.660000p-1f,

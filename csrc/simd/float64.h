@@ -31,16 +31,16 @@ static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -746.0;             /* below -745.14 e^x is less than half of the smallest number */
 static const real EXP_HIGHEST = 710.0;             /* above 709.79 e^x is infinite */
 /* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
-   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j] +
-   STEP_LOW[j]. UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
+   polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j]
+   (1 + STEP_LOW[j]). UNIT_POLYNOMIAL is (log1p(r) - r) / r^2; UNIT_SCALE[j] is about 1 / (1 + j / (STEPS - 1)), in 8 bits, and
    UNIT_LOG_HIGH[j] + UNIT_LOG_LOW[j] its logarithm's opposite. */
 #if STEPS == 8 /* relative errors in e^r 1.0e-17, in log1p(r) 8.9e-20 */
 static const real EXP_POLYNOMIAL[] = {0x1.000000000002ep-1, 0x1.555555555556ap-3,  0x1.5555554e93acap-5,
                                       0x1.1111110e10556p-7, 0x1.6c1b7131a0993p-10, 0x1.a01e2c15a33f3p-13};
 static const real STEP_HIGH[] = {0x1.0000000000000p+0, 0x1.172b83c7d517bp+0, 0x1.306fe0a31b715p+0, 0x1.4bfdad5362a27p+0,
                                  0x1.6a09e667f3bcdp+0, 0x1.8ace5422aa0dbp+0, 0x1.ae89f995ad3adp+0, 0x1.d5818dcfba487p+0};
-static const real STEP_LOW[] = {0x0.0000000000000p+0,   -0x1.19041b9d78a76p-55, 0x1.6f46ad23182e4p-55, 0x1.d4397afec42e2p-56,
-                                -0x1.bdd3413b26456p-54, 0x1.6e9f156864b27p-54,  0x1.7a1cd345dcc81p-54, 0x1.2ed02d75b3707p-55};
+static const real STEP_LOW[] = {0x0.0000000000000p+0,   -0x1.01b15eaa59348p-55, 0x1.34d754db0abb6p-55, 0x1.690cebb7aafb0p-56,
+                                -0x1.3b3efbf5e2228p-54, 0x1.db72fc1f0eab4p-55,  0x1.c1a7792cb3387p-55, 0x1.4a385a63d07a7p-56};
 static const real UNIT_POLYNOMIAL[] = {-0x1.0000000000000p-1, 0x1.5555555555555p-2, -0x1.0000000000002p-2, 0x1.9999999999a94p-3,
                                        -0x1.5555555552273p-3, 0x1.249249241efb1p-3, -0x1.0000000d5d703p-3, 0x1.c71c74ad4cc60p-4,
                                        -0x1.99996793f1a68p-4, 0x1.74587ae34f207p-4, -0x1.557f4fe9d06a7p-4, 0x1.3ea449e925c15p-4,

@@ -102,12 +102,10 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 #include "one_step.h"
-/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
-SIMD int32x4_t exponent_of_step(vec t) { return vshlq_n_s32(vreinterpretq_s32_f32(t), 23); }
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const int32x4_t top = vdupq_n_s32((int32_t)(127 + LIFT) << 23);
-    const int32x4_t start = vsubq_s32(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    return v_select(m, v_mul(a, vreinterpretq_f32_s32(vaddq_s32(exponent_of_step(t), start))), v_set(0));
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    const int32x4_t one = vdupq_n_s32((127 + LIFT) << 23); /* 2^0, raised; the bits of the magic number fall off t */
+    const vec power = vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(t), 23), one));
+    return v_select(m, v_mul_add(power, p, power), v_set(0));
 }
 SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
 
@@ -122,6 +120,8 @@ SIMD void v_transpose(vec rows[LANES]) {
     rows[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
     rows[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
 }
+
+#include "square_columns.h"
 
 SIMD real v_reduce_max(vec a) { return vmaxvq_f32(a); }
 

@@ -79,12 +79,10 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 #include "one_step.h"
-/* t - STEP_MAGIC as the bits of an exponent, modulo what an exponent holds: the bits of the magic number fall off */
-SIMD int64x2_t exponent_of_step(vec t) { return vshlq_n_s64(vreinterpretq_s64_f64(t), 52); }
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) {
-    const int64x2_t top = vdupq_n_s64((int64_t)(1023 + LIFT) << 52);
-    const int64x2_t start = vsubq_s64(top, exponent_of_step(v_add(k, v_set(STEP_MAGIC))));
-    return v_select(m, v_mul(a, vreinterpretq_f64_s64(vaddq_s64(exponent_of_step(t), start))), v_set(0));
+SIMD vec v_raise_where(mask m, vec p, vec t) {
+    const int64x2_t one = vdupq_n_s64((1023LL + LIFT) << 52); /* 2^0, raised; the bits of the magic number fall off t */
+    const vec power = vreinterpretq_f64_s64(vaddq_s64(vshlq_n_s64(vreinterpretq_s64_f64(t), 52), one));
+    return v_select(m, v_mul_add(power, p, power), v_set(0));
 }
 SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
 
@@ -93,6 +91,8 @@ SIMD void v_transpose(vec rows[LANES]) {
     rows[1] = vtrn2q_f64(rows[0], rows[1]);
     rows[0] = first;
 }
+
+#include "square_columns.h"
 
 SIMD real v_reduce_max(vec a) { return vmaxvq_f64(a); }
 

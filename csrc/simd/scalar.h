@@ -76,9 +76,11 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 }
 
 #include "one_step.h"
-SIMD vec v_raise_by_step_where(mask m, vec a, vec t, vec k) { return m ? v_scale_by_pow2(a, t - STEP_MAGIC - k) : 0; }
+SIMD vec v_raise_where(mask m, vec p, vec t) { return m ? v_scale_by_pow2(1 + p, t - STEP_MAGIC) : 0; }
 #include "at_once.h"
 
 SIMD void v_transpose(vec rows[LANES]) { (void)rows; }
+
+#include "square_columns.h"
 
 SIMD real v_reduce_max(vec a) { return a; }

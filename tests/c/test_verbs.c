@@ -83,6 +83,25 @@ static void test_transpose(const real *x) {
     for (size_t r = 0; r < LANES; r++) CHECK("v_transpose", same, rows[r], (real)(i * LANES + r));
 }
 
+/* Columns of rows with a gap between them, which stays as it is, out and back. */
+static void test_columns(const real *x) {
+    enum { STEP = COLUMNS + 3, SIZE = LANES * STEP };
+    const real *y = x, *z = x;
+    real in[SIZE], out[SIZE];
+    for (size_t n = 1; n <= COLUMNS; n++) {
+        for (size_t k = 0; k < SIZE; k++) in[k] = (real)k, out[k] = -1;
+        real exact[SIZE]; /* so that a sanitizer sees what is read behind the last row's n columns */
+        const size_t used = (LANES - 1) * STEP + n;
+        memcpy(exact + SIZE - used, in, used * sizeof(real));
+        vec columns[COLUMNS];
+        v_load_columns(exact + SIZE - used, STEP, n, columns);
+        for (size_t k = 0; k < n; k++) CHECK("v_load_columns", same, columns[k], (real)(i * STEP + k));
+        v_store_columns(out, STEP, n, columns);
+        for (size_t k = 0; k < SIZE; k++)
+            if (!same(out[k], k % STEP < n ? in[k] : -1)) fail("v_store_columns", k, (double)out[k], (double)in[k]);
+    }
+}
+
 static void test_tails(const real *x, const real *y) {
     const real *z = y;
     for (size_t n = 0; n <= LANES + 1; n++) {
@@ -166,37 +185,35 @@ static void test_exponents(void) {
         if (n < -EXPONENT_BIAS + 1) continue;
         CHECK("v_exponent", same, v_exponent(v_load(x)), (real)n);
     }
-    const real odd[] = {(real)NAN, (real)-INFINITY, (real)1e30, -5000};
-    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
-        for (size_t i = 0; i < LANES; i++) x[i] = i % 2 ? odd[k] : 3;
-        const mask three = v_equal(v_load(x), v_set(3));
-        const vec t = v_add(v_load(x), v_set(STEP_MAGIC));
-        const vec raised = v_raise_by_step_where(three, v_load(x), t, v_set(1));
-        CHECK("v_raise_by_step_where", same, v_lower(raised), a == 3 ? 12 : 0);
-    }
     CHECK("v_scale_by_pow2 of nan", same, v_scale_by_pow2(v_set((real)NAN), v_set((real)NAN)), (real)NAN);
 }
 
-/* Powers of 2 in steps: their parts, and their scale down to where nothing is left of a number. */
+/* Powers of 2 in steps: their parts, and numbers near 1 raised to them, down to where nothing is left. */
 static void test_steps(void) {
     const int lowest = -EXPONENT_BIAS - MANTISSA_BITS - 2, highest = EXPONENT_BIAS - LIFT;
     const real y[LANES] = {0}, *z = y;
     real x[LANES];
     for (int n = lowest * STEPS; n <= highest * STEPS; n++) {
-        for (size_t i = 0; i < LANES; i++) x[i] = (real)(1.0 + 0.999 * (double)i / LANES);
+        for (size_t i = 0; i < LANES; i++) x[i] = (real)((double)i / (64 * LANES) - 1.0 / 128);
         const int whole = (int)floor((double)n / STEPS);
-        const vec t = v_add(v_set((real)((double)n / STEPS)), v_set(STEP_MAGIC)), k = v_set((real)(n % 40));
-        const long double exact = powl(2, (long double)n / STEPS - whole);
+        const vec t = v_add(v_set((real)((double)n / STEPS)), v_set(STEP_MAGIC));
+        const long double exact = powl(2, (long double)n / STEPS - whole), nearest = (long double)(real)exact;
         CHECK("v_step", same, v_step(STEP_HIGH, t), (real)exact);
-        CHECK("v_step", close_to_lost, v_step(STEP_LOW, t), (real)(exact - (long double)(real)exact));
+        CHECK("v_step", close_to_lost, v_step(STEP_LOW, t), (real)((exact - nearest) / nearest));
         const vec other = v_step(UNIT_LOG_HIGH, v_add(v_set((real)(n + 5 * STEPS * highest)), v_set(ROUNDING_MAGIC)));
         CHECK("v_step", same, other, UNIT_LOG_HIGH[(n + 5 * STEPS * highest) % STEPS]);
-        if (whole - n % 40 < lowest || whole - n % 40 > highest) continue;
-        const vec scaled = v_lower(v_raise_by_step_where(m_first(LANES), v_load(x), t, k));
-        CHECK("v_raise_by_step_where", same, scaled, (real)ldexpl((long double)a, whole - n % 40));
+        const vec raised = v_raise_where(m_first(LANES), v_load(x), t);
+        CHECK("v_raise_where", same, v_lower(raised), (real)ldexpl((long double)(real)(nearest * (1 + (long double)a)), whole));
+    }
+    const real odd[] = {(real)NAN, (real)-INFINITY, (real)1e30, -5000};
+    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+        for (size_t i = 0; i < LANES; i++) x[i] = i % 2 ? odd[k] : 3;
+        const vec number = v_load(x), p = v_select(v_equal(number, v_set(3)), v_set((real)0.5), number);
+        const vec raised = v_raise_where(v_equal(number, v_set(3)), p, v_add(number, v_set(STEP_MAGIC)));
+        CHECK("v_raise_where", same, v_lower(raised), a == 3 ? 12 : 0);
     }
     for (size_t i = 0; i < LANES; i++) x[i] = (real)NAN;
-    CHECK("v_raise_by_step_where of nan", same, v_raise_by_step_where(m_first(LANES), v_load(x), v_load(x), v_set(0)), a);
+    CHECK("v_raise_where of nan", same, v_raise_where(m_first(LANES), v_load(x), v_set(STEP_MAGIC)), a);
 }
 
 /* Numbers of all kinds for test_values; ordinary ones for test_finite. */
@@ -224,6 +241,7 @@ int main(void) {
     test_steps();
     const real zeros[LANES] = {0};
     test_transpose(zeros);
+    test_columns(zeros);
     printf("verbs of %s: as their contract says\n", HEADER);
     return 0;
 }
