@@ -310,9 +310,10 @@ SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dens
 /* finish_tile, compiled for what a job asks. */
 typedef wide (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum);
 
-/* How many positions a tile of this job has. */
+/* How many positions a tile of this job has: of rows, their output shares the cache with them. */
 SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
-    return job->inner == 1 && job->classes * TILE * sizeof(real) > TILE_BYTES ? SMALL_TILE : TILE;
+    const size_t arrays = crossent_writes_output(job->kind) ? 2 : 1;
+    return job->inner == 1 && arrays * job->classes * TILE * sizeof(real) > TILE_BYTES ? SMALL_TILE : TILE;
 }
 
 /* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
