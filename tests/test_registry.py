@@ -84,11 +84,12 @@ def test_the_stub_names_what_the_binding_has():
     assert stub == binding - {"cnp", "np"}
 
 
-def test_the_classes_of_the_stub_have_their_methods():
+def test_the_classes_of_the_stub_have_their_members():
     tree = ast.parse((ROOT / "src/crossent/_kernels.pyi").read_text())
     for job in (node for node in tree.body if isinstance(node, ast.ClassDef)):
-        methods = {node.name for node in job.body if isinstance(node, ast.FunctionDef)}
-        assert methods - {"__init__"} == {name for name in vars(getattr(_kernels, job.name)) if not name.startswith("_")}
+        members = {node.name for node in job.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
+        members |= {node.target.id for node in job.body if isinstance(node, ast.AnnAssign)}
+        assert members == {name for name in vars(getattr(_kernels, job.name)) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("path", sorted(CSRC.glob("simd/*_f[36][24].h")), ids=lambda path: path.name)

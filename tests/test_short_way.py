@@ -105,3 +105,29 @@ def test_errors_are_those_of_the_long_way():
             call(x, np.array([0, 4, 1]))
         with pytest.raises(ValueError, match=r"Expected input batch_size \(3\) to match target batch_size \(2\)"):
             call(x, y[:2])
+
+
+def test_a_plain_call_makes_no_plan(monkeypatch):
+    made = []
+    plan = F.cross_entropy.plan
+    monkeypatch.setattr(F.cross_entropy, "plan", lambda *args, **how: made.append(how) or plan(*args, **how))
+    calls = [both(x, y), both(x, y, out=np.empty_like(x)), both(x, y, out=None)]
+    assert crossent.grad(F.cross_entropy)(x, y) is not None
+    assert F.cross_entropy(x, y) == calls[0][0]
+    assert_same(calls[0], calls[1])
+    assert not made
+    calls = [both(x, target=y), both(x, y, None), both(x, y, label_smoothing=0.1), both(x, y, None, out=np.empty_like(x))]
+    assert len(made) == len(calls)
+    assert_same(calls[0], calls[1])
+
+
+def test_other_gradients_are_not_mistaken_for_it():
+    weights = np.ones(4)
+    assert crossent.value_and_grad(F.mse_loss)(x, x)[0] == 0
+    assert F.nll_loss(x, y) == -x[np.arange(3), y].mean()
+    assert repr(both).startswith("<value_and_grad of <function")
+    assert both.__name__ == "cross_entropy"
+    with pytest.raises(TypeError, match="not differentiable with respect to argument 'target'"):
+        crossent.value_and_grad(F.cross_entropy, argnums=1)(x, y)
+    assert isinstance(crossent.value_and_grad(F.cross_entropy, argnums=(0,))(x, y, weights)[1], tuple)
+    assert isinstance(crossent.value_and_grad(F.cross_entropy, argnums=(0,))(x, y)[1], tuple)

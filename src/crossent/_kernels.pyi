@@ -64,6 +64,11 @@ class Job:
         brier: NDArray[Any],
     ) -> None: ...
 
+class ShortWay:
+    short: bool
+    with_gradient: bool
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
 class PointwiseJob:
     def __init__(
         self,

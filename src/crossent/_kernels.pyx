@@ -300,7 +300,7 @@ cdef inline bint fits(object out, cnp.ndarray input, cnp.ndarray target) noexcep
             and (cnp.PyArray_DATA(out) == cnp.PyArray_DATA(input) or are_apart(out, input)) and are_apart(out, target))
 
 
-def short_cross_entropy(object input, object target, object out=None, bint with_gradient=False):
+cpdef object short_cross_entropy(object input, object target, object out=None, bint with_gradient=False):
     """The short way of cross_entropy(input, target), and of its gradient, for rows and without options.
 
     The mean loss, or (loss, gradient); None where the long way must be taken: any other array, a target out of bounds.
@@ -342,6 +342,22 @@ def short_cross_entropy(object input, object target, object out=None, bint with_
     rounded_total = <float>total
     value = cnp.PyArray_ToScalar(&rounded_total if number == cnp.NPY_FLOAT32 else <void *>&total, x)
     return (value, out) if with_gradient else value
+
+
+cdef class ShortWay:
+    """What is called as ``cross_entropy(input, target)``, if `short`, or as its value_and_grad: the short way is tried without
+    a step in Python, of which each costs as much as a row. All else is for the subclass's ``long_way``.
+    """
+
+    cdef public bint short, with_gradient
+
+    def __call__(self, *args, **kwargs):
+        cdef bint has_out = self.with_gradient and len(kwargs) == 1 and "out" in kwargs
+        if self.short and len(args) == 2 and (has_out or not kwargs):
+            result = short_cross_entropy(args[0], args[1], kwargs["out"] if has_out else None, self.with_gradient)
+            if result is not None:
+                return result
+        return self.long_way(*args, **kwargs)
 
 
 cdef inline const crossent_table *table_for(cnp.ndarray values) noexcept:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
-from typing import Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _arguments as arguments
+from crossent import _kernels
 from crossent._plans import Plan, Value
 
 P = ParamSpec("P")
@@ -20,7 +21,7 @@ Gradient = NDArray[Any]
 Argnums = int | Sequence[int]
 
 
-class Differentiable(Generic[P]):
+class Differentiable(_kernels.ShortWay, Generic[P]):
     """A public function that is written as the preparation of its plan; calling it gives the plan's value."""
 
     __name__: str
@@ -29,14 +30,12 @@ class Differentiable(Generic[P]):
     def __init__(self, plan: Callable[P, Plan]) -> None:
         update_wrapper(self, plan)
         self.plan = plan
-        # What a plain call of two arrays is given to first, if anything is; None from it is a call it does not take.
-        self.short: Callable[..., Any] | None = None
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
-        if self.short is not None and len(args) == 2 and not kwargs:
-            value = self.short(args[0], args[1])  # not *args, which costs a small call a tenth
-            if value is not None:
-                return value
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value: ...
+
+    def long_way(self, *args: P.args, **kwargs: P.kwargs) -> Value:
         out: Any = kwargs.pop("out", None)
         return self.plan(*args, **kwargs).value(out)
 
@@ -120,31 +119,33 @@ def value_and_grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[.
     >>> round(float(loss), 6), gradient.round(6).tolist()
     (1.386294, [[-0.75, 0.75]])
     """
-    fn = _plan_of(fn, "value_and_grad")
-    names = _names(fn, argnums)
+    return _ValueAndGrad(_plan_of(fn, "value_and_grad"), argnums)
 
-    short = fn.short if argnums == 0 else None
 
-    def value_and_gradient(*args: Any, out: Any = None, **kwargs: Any) -> tuple[Value, Any]:
-        if short is not None and len(args) == 2 and not kwargs:
-            both: tuple[Value, Any] | None = short(args[0], args[1], out, True)
-            if both is not None:
-                return both
-        plan = _prepared(fn, names, args, kwargs)
+class _ValueAndGrad(_kernels.ShortWay):
+    """What value_and_grad returns."""
+
+    def __init__(self, fn: Differentiable[...], argnums: Argnums) -> None:
+        update_wrapper(self, fn, updated=())
+        self.fn, self.argnums, self.names = fn, argnums, _names(fn, argnums)
+        self.short, self.with_gradient = fn.short and argnums == 0, True
+
+    def __repr__(self) -> str:
+        return f"<value_and_grad of {self.fn!r} by {', '.join(self.names)}>"
+
+    def long_way(self, *args: Any, out: Any = None, **kwargs: Any) -> tuple[Value, Any]:
+        plan = _prepared(self.fn, self.names, args, kwargs)
         if plan.shape != ():
             raise TypeError(
-                f"value_and_grad needs a scalar result, but {fn.__name__} gives one of shape {plan.shape}: "
+                f"value_and_grad needs a scalar result, but {self.fn.__name__} gives one of shape {plan.shape}: "
                 "use crossent.vjp, or reduction='mean' or 'sum'"
             )
-        if not isinstance(argnums, Sequence):
-            return plan.value_and_gradient(names[0], out)
-        if not names:
+        if not isinstance(self.argnums, Sequence):
+            return plan.value_and_gradient(self.names[0], out)
+        if not self.names:
             return plan.value(), _delivered((), out)
-        value, first = plan.value_and_gradient(names[0])
-        return value, _delivered((first, *(plan.gradient(name, 1.0) for name in names[1:])), out)
-
-    update_wrapper(value_and_gradient, fn)
-    return value_and_gradient
+        value, first = plan.value_and_gradient(self.names[0])
+        return value, _delivered((first, *(plan.gradient(name, 1.0) for name in self.names[1:])), out)
 
 
 def grad(fn: Callable[..., Value], argnums: Argnums = 0) -> Callable[..., Any]:
