@@ -61,19 +61,21 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
 
-/* A sum of terms e^(x - m), raised: `coarse` starts from a number that none exceeds, so that what an addition rounds away is
-   known exactly (Dekker's Fast2Sum); that is summed in `fine`, of a group of classes, and then in low + lowest. */
+/* The sum of all terms e^(x - m), raised: `coarse` starts from that of the maximum, which none exceeds, so that what an
+   addition rounds away is known exactly (Dekker's Fast2Sum); that is summed in `fine`, of a group of classes, and then in low +
+   lowest. While the others are too small to change it, the maximum's own term doubles it, which is exact: none of them is lost.
+ */
 struct rest_sum {
-    vec start, coarse, fine, low, lowest;
+    vec of_max, coarse, fine, low, lowest;
 };
 
-SIMD struct rest_sum no_rest(void) {
-    const vec zero = v_set(0), start = v_div(v_set(2), v_lower(v_set(1)));
-    return (struct rest_sum){start, start, zero, zero, zero};
+SIMD struct rest_sum no_rest(vec of_max) {
+    const vec zero = v_set(0);
+    return (struct rest_sum){of_max, of_max, zero, zero, zero};
 }
-SIMD void add_to_rest(struct rest_sum *rest, mask where, vec e) {
-    const vec sum = v_add_where(where, rest->coarse, e);
-    rest->fine = v_add_where(where, rest->fine, v_sub(e, v_sub(sum, rest->coarse)));
+SIMD void add_to_rest(struct rest_sum *rest, vec e) {
+    const vec sum = v_add(rest->coarse, e);
+    rest->fine = v_add(rest->fine, v_sub(e, v_sub(sum, rest->coarse)));
     rest->coarse = sum;
 }
 SIMD void end_group(struct rest_sum *rest) {
@@ -82,15 +84,15 @@ SIMD void end_group(struct rest_sum *rest) {
     rest->lowest = v_add(rest->lowest, lost);
     rest->fine = v_set(0);
 }
-/* The sum times high + low, plus a whole number, as state->rest and what that rounds away. */
-SIMD void set_rest(const struct rest_sum *rest, vec high, vec low, vec whole, struct row_state *state) {
-    vec lost;
-    const vec sum = v_sub(rest->coarse, rest->start), product = v_mul(sum, high), zero = v_set(0);
-    const vec rounded = v_mul_add(sum, high, v_sub(zero, product)), small = v_mul_add(sum, low, v_mul(rest->lowest, high));
-    const vec first = two_sum(product, whole, &lost);
-    const vec second = v_add(lost, v_add(rounded, v_mul_add(rest->low, high, small)));
-    state->rest = v_add(first, second);
-    state->rest_low = v_sub(second, v_sub(state->rest, first));
+/* The sum without the start and one maximum, times high + low, as state->rest and what that rounds away. */
+SIMD void set_rest(const struct rest_sum *rest, vec high, vec low, struct row_state *state) {
+    const vec twice = v_add(rest->of_max, rest->of_max), of_others = v_sub(rest->coarse, twice);
+    const vec lost = v_sub(v_sub(rest->coarse, of_others), twice), product = v_mul(of_others, high);
+    const vec rounded = v_mul_add(of_others, high, v_sub(v_set(0), product));
+    const vec small = v_mul_add(of_others, low, v_mul(rest->lowest, high));
+    const vec more = v_add(rounded, v_mul_add(v_add(lost, rest->low), high, small));
+    state->rest = v_add(product, more);
+    state->rest_low = v_sub(more, v_sub(state->rest, product));
 }
 
 /* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse, raised (see v_exp_raised), stays in
@@ -101,9 +103,11 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
     const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
-    const size_t group = spread == NO_SPREAD && kind != CROSSENT_SCORES ? FINE : SHORT;
+    const int has_more = spread != NO_SPREAD || kind == CROSSENT_SCORES; /* sums than that of the terms */
+    const size_t group = has_more ? SHORT : FINE;
     struct wide_sums total = no_wide_sums();
-    struct rest_sum rest = no_rest();
+    const vec max_there = v_select(v_equal(state->max, v_set(INFINITY)), zero, state->max); /* see shift_far */
+    struct rest_sum rest = no_rest(v_exp_raised(max_there, scale->power, scale->floor));
     vec below_count = zero;
     for (size_t first = 0; first < job->classes; first += group) {
         const size_t end = job->classes - first < group ? job->classes : first + group;
@@ -113,9 +117,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             const vec x = v_load(tile->x + c * TILE + l.at);
             vec e = v_prefetch(v_exp_raised(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
-            const mask below = v_unequal(x, state->max); /* a nan is below, so that it reaches the sum */
-            add_to_rest(&rest, below, e);
-            below_count = v_add_where(below, below_count, one);
+            add_to_rest(&rest, e);
             if (spread != NO_SPREAD) {
                 const vec b = position_spread(job, tile, c, l, spread);
                 vec term = v_sub(origin, x);
@@ -125,18 +127,20 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
                 if (spread >= WEIGHTS) sums.mass = v_add(sums.mass, b);
             }
             if (kind == CROSSENT_SCORES) {
+                const mask below = v_unequal(x, state->max);
                 sums.surprise = v_mul_add(e, finite_below(origin, x), sums.surprise);
                 sums.squares = v_mul_add_where(below, e, e, sums.squares);
+                below_count = v_add_where(below, below_count, one);
             }
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
         end_group(&rest);
-        if (group == SHORT) add_wide(&total, sums, spread, kind);
+        if (has_more) add_wide(&total, sums, spread, kind);
     }
     const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
     const vec inverse = v_lower(scale->inverse), inverse_low = v_lower(scale->inverse_low);
-    set_rest(&rest, inverse, inverse_low, ties, state);
+    set_rest(&rest, inverse, inverse_low, state);
     state->distance = wide_to_vec(total.distance);
     state->mass = spread == UNIFORM ? v_set((real)job->classes) : wide_to_vec(total.mass);
     state->surprise = wide_to_vec(wide_mul(total.surprise, inverse, inverse_low));
