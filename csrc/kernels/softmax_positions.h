@@ -63,7 +63,7 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
 
 /* The sum of all terms e^(x - m), raised: `coarse` starts from that of the maximum, which none exceeds, so that what an
    addition rounds away is known exactly (Dekker's Fast2Sum); that is summed in `fine`, of a group of classes, and then in low +
-   lowest. While the others are too small to change it, the maximum's own term doubles it, which is exact: none of them is lost.
+   lowest. While the others are too small to change it, adding the maximum's own term doubles it exactly: none of them is lost.
  */
 struct rest_sum {
     vec of_max, coarse, fine, low, lowest;
