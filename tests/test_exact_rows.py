@@ -1,7 +1,9 @@
 """Rows of cross_entropy against long double: the quick slice of ``make exact`` (exact_rows.py)."""
 
+import numpy as np
 import pytest
 
+import crossent.nn.functional as F
 from cases import each_isa
 from exact_rows import FAMILIES, TORCH_SHARE, TORCH_UNITS, Worst, mean_error, rows_of, worst_of
 
@@ -29,3 +31,14 @@ def test_rows_are_as_close_to_the_exact_value_as_those_of_torch(torch):
 
 def test_a_mean_is_that_of_its_rows(isa):
     assert mean_error(1 << 20) <= 1
+
+
+@pytest.mark.parametrize("logit", [0.0, 0.3, -2.7, 17.1, -55.5, 3e6])
+def test_equal_logits_lose_the_logarithm_of_their_number(isa, dtype, logit):
+    for classes in (2, 3, 7, 10, 33, 100, 192, 1000):
+        logits = np.full((1, 2 * classes), logit, dtype)
+        logits[:, classes:] = -np.inf
+        exact = np.log(np.longdouble(classes))
+        for row in (logits[:, :classes], logits):
+            loss = F.cross_entropy(row, np.array([0]))
+            assert abs(np.longdouble(loss) - exact) <= 0.52 * np.spacing(loss), f"{classes} classes"

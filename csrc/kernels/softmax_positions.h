@@ -84,15 +84,18 @@ SIMD void end_group(struct rest_sum *rest) {
     rest->lowest = v_add(rest->lowest, lost);
     rest->fine = v_set(0);
 }
-/* The sum without the start and one maximum, times high + low, as state->rest and what that rounds away. */
+/* The sum without the start and one maximum, times high + low, as state->rest and what that rounds away. Nothing but ties with
+   the maximum are a whole number, which of_max times high + low is not quite. */
 SIMD void set_rest(const struct rest_sum *rest, vec high, vec low, struct row_state *state) {
-    const vec twice = v_add(rest->of_max, rest->of_max), of_others = v_sub(rest->coarse, twice);
-    const vec lost = v_sub(v_sub(rest->coarse, of_others), twice), product = v_mul(of_others, high);
-    const vec rounded = v_mul_add(of_others, high, v_sub(v_set(0), product));
-    const vec small = v_mul_add(of_others, low, v_mul(rest->lowest, high));
-    const vec more = v_add(rounded, v_mul_add(v_add(lost, rest->low), high, small));
-    state->rest = v_add(product, more);
-    state->rest_low = v_sub(more, v_sub(state->rest, product));
+    const vec zero = v_set(0), magic = v_set(ROUNDING_MAGIC), twice = v_add(rest->of_max, rest->of_max);
+    const vec of_others = v_sub(rest->coarse, twice), lost = v_sub(v_sub(rest->coarse, of_others), twice);
+    const vec product = v_mul(of_others, high), rounded = v_mul_add(of_others, high, v_sub(zero, product));
+    const vec part = v_add(lost, rest->low), small = v_mul_add(of_others, low, v_mul(rest->lowest, high));
+    const vec more = v_add(rounded, v_mul_add(part, high, small)), sum = v_add(product, more);
+    const vec count = v_sub(v_add(product, magic), magic), left = less_multiple(of_others, count, rest->of_max);
+    const mask is_whole = v_equal(v_add(left, part), zero);
+    state->rest = v_select(is_whole, count, sum);
+    state->rest_low = v_select(is_whole, zero, v_sub(more, v_sub(sum, product)));
 }
 
 /* rest, distance and mass of one vector of positions; e^(x - m) over the scale's inverse, raised (see v_exp_raised), stays in
