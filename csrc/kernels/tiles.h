@@ -41,7 +41,8 @@ SIMD void tile_to_columns(const real *tile, size_t classes, size_t n, real *rows
     }
 }
 
-/* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. */
+/* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. COLUMNS
+   as a constant, not the smaller of two numbers: loads and stores without masks. */
 SIMD void transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
     if (height == LANES && classes >= COLUMNS) {
         columns_to_tile(rows, classes, COLUMNS, tile);
