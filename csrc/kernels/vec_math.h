@@ -40,25 +40,31 @@ SIMD vec polynomial(vec x, const real *c, int n) {
 /* e^x = 2^n e^r for n in steps of 1 / STEPS;  r = x - n ln 2 = high - n LN2_LOW,  e^r = 1 + p,  p = r + r^2 Q(r);
    2^n = 2^floor(n) step,  and step is a number, times 1 + STEP_LOW;  t = n + magic, STEP_MAGIC less a whole number */
 struct exp_parts {
-    vec t, n, high, r, square, q;
+    vec t, n, high, r, q;
 };
 
 SIMD struct exp_parts exp_parts(vec x, vec magic) {
     const vec t = v_mul_add(x, v_set(LOG2_E), magic), n = v_sub(t, magic);
     const vec high = v_neg_mul_add(n, v_set(LN2_HIGH), x), r = v_neg_mul_add(n, v_set(LN2_LOW), high);
     const vec q = polynomial(r, EXP_POLYNOMIAL, sizeof EXP_POLYNOMIAL / sizeof *EXP_POLYNOMIAL);
-    return (struct exp_parts){t, n, high, r, v_mul(r, r), q};
+    return (struct exp_parts){t, n, high, r, q};
 }
 
-/* (1 + p) (1 + STEP_LOW) - 1 */
+/* (1 + p) (1 + STEP_LOW) - 1, but for p STEP_LOW, which is nothing */
 SIMD vec with_step_low(vec p, vec t) { return STEPS == 1 ? p : v_add(p, v_step(STEP_LOW, t)); }
 
+/* The same, for p = r (1 + r Q): a step less than r + r^2 Q, where r is so small that the rounding of 1 + r Q is nothing. */
+SIMD vec e_less_1(const struct exp_parts *e) {
+    if (STEPS == 1) return v_mul_add(v_mul(e->r, e->r), e->q, e->r);
+    return v_mul_add(e->r, v_mul_add(e->r, e->q, v_set(1)), v_step(STEP_LOW, e->t));
+}
+
 /* e^x 2^-k for x >= floor, 0 below it, for a whole k, but raised: times the number that v_lower() takes off, so that what
-   is subnormal is rounded once. r + r^2 Q comes first, or e^x would not be monotone. */
+   is subnormal is rounded once. */
 SIMD vec v_exp_raised(vec x, vec k, vec floor) {
     const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
     const struct exp_parts e = exp_parts(x, v_sub(v_set(STEP_MAGIC), k));
-    return v_raise_where(counts, with_step_low(v_mul_add(e.square, e.q, e.r), e.t), e.t);
+    return v_raise_where(counts, e_less_1(&e), e.t);
 }
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) { return v_lower(v_exp_raised(x, k, floor)); }
 
@@ -66,7 +72,7 @@ SIMD vec v_exp_scaled(vec x, vec k, vec floor) { return v_lower(v_exp_raised(x, 
 SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
     const struct exp_parts e = exp_parts(x, v_set(STEP_MAGIC));
     const vec magic = v_set(ROUNDING_MAGIC), to_floor = v_set((real)(0.5 - 0.5 / STEPS)), step = v_step(STEP_HIGH, e.t);
-    const vec p = v_add(e.high, v_neg_mul_add(e.n, v_set(LN2_LOW), v_mul(e.square, e.q)));
+    const vec p = v_add(e.high, v_neg_mul_add(e.n, v_set(LN2_LOW), v_mul(v_mul(e.r, e.r), e.q)));
     const vec beyond_step = v_mul(step, with_step_low(p, e.t));
     *high = v_add(step, beyond_step);
     *low = v_sub(beyond_step, v_sub(*high, step)); /* exact: Dekker's Fast2Sum, for |beyond_step| < step */

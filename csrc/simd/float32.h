@@ -57,7 +57,8 @@ static const real UNIT_LOG_LOW[] = {0x0.000000p+0f,   -0x1.4c38c0p-29f, -0x1.890
                                     0x1.118a42p-28f,  -0x1.76364cp-28f, -0x1.89fc54p-29f, 0x1.e4794cp-30f,
                                     -0x1.09e418p-26f, 0x1.25ca94p-29f,  0x1.a19e16p-27f,  -0x1.05c610p-29f};
 #elif STEPS == 8 /* relative errors in e^r 3.3e-10, in log1p(r) 7.1e-11 */
-static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555b7cp-3f, 0x1.555970p-5f};
+/* The second is six units less than the fit, with which e^x would fall once: from -0x1.fe0188p-6 to its neighbour. */
+static const real EXP_POLYNOMIAL[] = {0x1.000000p-1f, 0x1.555b70p-3f, 0x1.555970p-5f};
 static const real STEP_HIGH[] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
                                  0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
 static const real STEP_LOW[] = {0x0.000000p+0f,  -0x1.9c0c22p-27f, 0x1.125002p-25f,  -0x1.0a3550p-25f,
