@@ -146,11 +146,12 @@ SIMD __m128 load_four(const real *p, size_t n) {
     return n >= COLUMNS ? _mm_loadu_ps(p) : _mm_maskz_loadu_ps((__mmask8)m_first(n), p);
 }
 SIMD void store_four(real *p, __m128 a, size_t n) {
-    __asm__("" : "+v"(a)); /* or GCC makes one instruction of it and the extraction, whose mask holds off no page fault */
-    if (n >= COLUMNS)
+    if (n >= COLUMNS) { /* the extraction and this are one instruction, which leaves the port of the shuffles free */
         _mm_storeu_ps(p, a);
-    else
-        _mm_mask_storeu_ps(p, (__mmask8)m_first(n), a);
+        return;
+    }
+    __asm__("" : "+v"(a)); /* or these are one, too: its mask would hold off no page fault */
+    _mm_mask_storeu_ps(p, (__mmask8)m_first(n), a);
 }
 SIMD vec load_quarters(const real *p, size_t step, size_t n) {
     const vec low = _mm512_insertf32x4(_mm512_castps128_ps512(load_four(p, n)), load_four(p + 4 * step, n), 1);
