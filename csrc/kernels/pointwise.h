@@ -46,7 +46,7 @@ SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct
     const vec zero = v_set(0), one = v_set(1), scale = v_set((real)job->grad_scale);
     real exponentials[PIECE];
     for (size_t i = 0; takes_exponential(formula) && i < n; i += LANES)
-        v_store(exponentials + i, exp_of_size(v_load_first(in->x + i, n - i, zero)));
+        v_store(exponentials + i, v_prefetch(exp_of_size(v_load_first(in->x + i, n - i, zero)), in->x + i + AHEAD));
     vec short_sum = zero;
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i;
@@ -57,7 +57,8 @@ SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
         vec value = in->weight ? v_mul(f.value, w) : f.value;
         /* Without this a loop that computes much waits for memory half of its time. */
-        value = v_prefetch(v_prefetch(value, in->x + i + AHEAD), (in->y ? in->y : in->x) + i + AHEAD);
+        if (!takes_exponential(formula)) value = v_prefetch(value, in->x + i + AHEAD);
+        value = v_prefetch(value, (in->y ? in->y : in->x) + i + AHEAD);
         if (values) v_store_first(values + i, value, left);
         if (left < LANES) value = v_select(m_first(left), value, zero);
         short_sum = v_add(short_sum, value);
