@@ -6,8 +6,6 @@ enum {
     FLUSH = 8,  /* additions to each before they go to a wide sum: their errors stay near 1 ULP */
     WIDTH = UNROLL * LANES,
     CHUNK = FLUSH * WIDTH,
-    GROUP = 1024,  /* up to so many classes LANES rows are finished together: their log1p is then one vector's */
-    NEARBY = 1024, /* columns whose maxima are found together: few enough that the sums find them in an L1 cache */
 };
 
 /* One block of a row of a job: its columns, and what its coefficients b are made of. */
@@ -41,8 +39,8 @@ SIMD int is_direct_job(const struct crossent_softmax_job *job) {
 }
 
 SIMD size_t row_scratch_size(const struct crossent_softmax_job *job) {
-    const size_t outputs = job->classes <= GROUP ? LANES * job->classes : BLOCK, blocks = block_count(job->classes);
-    return (blocks > 1 ? blocks * sizeof(double) : 0) + (is_direct_job(job) ? 0 : (2 * BLOCK + outputs) * sizeof(real));
+    const size_t blocks = block_count(job->classes);
+    return (blocks > 1 ? blocks * sizeof(double) : 0) + (is_direct_job(job) ? 0 : 3 * BLOCK * sizeof(real));
 }
 
 SIMD struct row_scratch row_scratch_in(const struct crossent_softmax_job *job, void *memory) {
@@ -85,11 +83,17 @@ SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
     return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
 }
 
+/* Twice as many maxima as sums are independent: they are all there is to do, and each takes the time of four. */
 SIMD real run_max(const real *x, size_t n) {
     const vec lowest = v_set(-INFINITY);
-    vec max[UNROLL] = {lowest, lowest, lowest, lowest};
+    vec max[2 * UNROLL] = {lowest, lowest, lowest, lowest, lowest, lowest, lowest, lowest};
     size_t c = 0;
-    for (; c + WIDTH <= n; c += WIDTH)
+    for (; c + 2 * UNROLL * LANES <= n; c += 2 * UNROLL * LANES)
+#pragma GCC unroll 8
+        for (int i = 0; i < 2 * UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
+#pragma GCC unroll 4
+    for (int i = 0; i < UNROLL; i++) max[i] = v_max(max[i], max[i + UNROLL]);
+    for (; c + UNROLL * LANES <= n; c += UNROLL * LANES)
 #pragma GCC unroll 4
         for (int i = 0; i < UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
     for (; c < n; c += LANES) max[0] = v_max(v_load_first(x + c, n - c, lowest), max[0]);

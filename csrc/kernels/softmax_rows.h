@@ -125,10 +125,12 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
     return partial;
 }
 
-/* Both steps for any number of rows, as many at a time as an L1 cache holds from the first step to the second. */
+/* Both steps for any number of rows, as many at a time as an L1 cache holds from the first step to the second; each array
+   beside the logits has lines of its own there, and others that are asked for. */
 SIMD void reduce_blocks(const struct crossent_softmax_job *job, const size_t *rows, size_t n, size_t block, enum spread spread,
                         enum crossent_output kind, const struct row_scratch *scratch, struct crossent_partial *partials) {
-    const size_t fit = NEARBY / job->classes, most = fit == 0 ? 1 : fit < LANES ? fit : LANES;
+    const int others = crossent_writes_output(kind) + (spread >= PROBABILITIES);
+    const size_t fit = (BLOCK >> 2 * others) / job->classes, most = fit == 0 ? 1 : fit < LANES ? fit : LANES;
     struct opened opened;
     for (size_t i = 0, lane = most; i < n; i++, lane++) {
         if (lane == most) {
@@ -238,10 +240,18 @@ SIMD void write_group(const struct row_kernels *kernels, const struct crossent_s
     }
 }
 
+/* How many rows are finished together, so that their log1p is one vector's: of an output, as many as an L1 cache still holds
+   when e^(x - m) is read again, and their scratch. */
+SIMD size_t rows_together(const struct crossent_softmax_job *job) {
+    const size_t fit = BLOCK / job->classes;
+    if (fit == 0) return 1;
+    return crossent_writes_output(job->kind) && fit < LANES ? fit : LANES;
+}
+
 SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t first, size_t count,
                          void *memory) {
     const struct row_scratch scratch = row_scratch_in(job, memory);
-    const size_t most = job->classes <= GROUP ? LANES : 1;
+    const size_t most = rows_together(job);
     struct double_sum sum = {0, 0};
     for (size_t done = 0; done < count; done += most) {
         struct row_group group; /* without initial zeros: there would be 2 KiB of them, and one row may be all there is */
