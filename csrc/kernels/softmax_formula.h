@@ -126,9 +126,10 @@ SIMD vec index_loss(const struct row_state *s, vec log_high, vec log_low) {
     return v_add_where(v_equal(low, low), sum, low); /* nothing is lost of an infinite sum */
 }
 
-/* value = u ((m - x_t) + log1p(rest)) + v (distance + mass log1p(rest));   gradient = k ((u + v mass) p - a) */
-SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale) {
-    const vec one = v_set(1);
+/* value = u ((m - x_t) + log1p(rest)) + v (distance + mass log1p(rest));   gradient = k ((u + v mass) p - a)
+   Without a spread v is 0, and its parts are not computed. */
+SIMD struct row_finish finish_row(int has_spread, struct row_state s, const struct scale *scale) {
+    const vec one = v_set(1), zero = v_set(0);
     /* m - m is 0, or nan if the maximum is infinite: then there is no softmax */
     const vec rest = v_add(s.rest, v_sub(s.max, s.max));
     vec log_low;
@@ -142,11 +143,11 @@ SIMD struct row_finish finish_row(struct row_state s, const struct scale *scale)
     const vec spread_gradient = v_mul(s.v, v_sub(v_div(v_mul(s.mass, e_target), sum), s.spread_at_target));
     const vec index_gradient = v_mul(s.u, v_div(others, sum));
     return (struct row_finish){
-        .value = v_add(index_part, spread_part),
+        .value = has_spread ? v_add(index_part, spread_part) : index_part,
         .log_sum = log_sum,
-        .exp_scale = v_div(v_mul(s.k, v_mul_add(s.v, s.mass, s.u)), sum),
+        .exp_scale = v_div(v_mul(s.k, has_spread ? v_mul_add(s.v, s.mass, s.u) : s.u), sum),
         .spread_scale = v_mul(s.k, s.v),
-        .target_gradient = v_mul(s.k, v_sub(spread_gradient, index_gradient)),
+        .target_gradient = v_mul(s.k, v_sub(has_spread ? spread_gradient : zero, index_gradient)),
     };
 }
 
@@ -162,13 +163,14 @@ SIMD struct row_finish finish_without_target(struct row_state s, vec shift) {
     };
 }
 
-SIMD struct row_finish finish_state(int has_target, const struct row_state *s, const struct scale *scale, vec shift) {
-    return has_target ? finish_row(*s, scale) : finish_without_target(*s, shift);
+SIMD struct row_finish finish_state(int has_target, int has_spread, const struct row_state *s, const struct scale *scale,
+                                    vec shift) {
+    return has_target ? finish_row(has_spread, *s, scale) : finish_without_target(*s, shift);
 }
 /* The same in a function of its own, for loops that are not so common that 5 % of few classes are worth a copy of it. */
 static __attribute__((noinline)) void finish_apart(int has_target, const struct row_state *s, const struct scale *scale,
                                                    vec shift, struct row_finish *done) {
-    *done = finish_state(has_target, s, scale, shift);
+    *done = finish_state(has_target, 1, s, scale, shift);
 }
 
 /* x - m, where m is a maximum over x: a run of nothing but -inf is measured from 0, so that e^(x - m) is 0 and not nan. */

@@ -7,10 +7,9 @@
 enum {
     SHORT = 4,             /* classes added in the lanes' type before they go to float64, */
     FINE = 16,             /* or what the sum of so many rounds away before it goes to two numbers */
-    MAXIMA = 4,            /* independent maxima, to hide the latency of a comparison */
     SMALL_TILE = TILE / 2, /* positions, where a tile's logits are more than TILE_BYTES */
     TILE_BYTES = 23552,    /* that many, their rows and the next tile's rows still share an L1 cache of 48 KiB */
-    STRIP = 8 * TILE,      /* positions of a plane that are written at once; a multiple of LANES, whoever computes */
+    STRIP = 256,           /* positions of a plane that are written at once; a multiple of TILE, whoever computes */
     STRIP_CLASSES = 256,   /* up to which a strip of all classes stays in a second-level cache */
     FEW = 32,              /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
@@ -26,6 +25,7 @@ struct ahead {
    The output of class c goes to output + c * output_step. */
 struct tile {
     real *x;
+    const vec *max; /* of the logits of each vector of positions */
     const real *probabilities;
     real *output;
     size_t output_step, positions;
@@ -36,18 +36,6 @@ struct tile {
 struct lanes {
     size_t at, n;
 };
-
-SIMD vec lanes_max(const struct tile *tile, size_t classes, struct lanes l) {
-    vec max[MAXIMA];
-    for (size_t i = 0; i < MAXIMA; i++) max[i] = v_set(-INFINITY);
-    const real *x = tile->x + l.at;
-    size_t c = 0;
-    for (; c + MAXIMA <= classes; c += MAXIMA)
-#pragma GCC unroll 4
-        for (size_t i = 0; i < MAXIMA; i++, x += TILE) max[i] = v_max(v_load(x), max[i]);
-    for (; c < classes; c++, x += TILE) max[0] = v_max(v_load(x), max[0]);
-    return v_max(v_max(max[0], max[1]), v_max(max[2], max[3]));
-}
 
 /* b of class c for one vector of positions */
 SIMD vec position_spread(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, struct lanes l,
@@ -78,9 +66,9 @@ SIMD void add_to_rest(struct rest_sum *rest, vec e) {
     rest->fine = v_add(rest->fine, v_sub(e, v_sub(sum, rest->coarse)));
     rest->coarse = sum;
 }
-SIMD void end_group(struct rest_sum *rest) {
-    vec lost;
-    rest->low = two_sum(rest->low, rest->fine, &lost);
+SIMD void end_group(struct rest_sum *rest, int is_first) {
+    vec lost = v_set(0);
+    rest->low = is_first ? rest->fine : two_sum(rest->low, rest->fine, &lost);
     rest->lowest = v_add(rest->lowest, lost);
     rest->fine = v_set(0);
 }
@@ -138,28 +126,30 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
             if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
-        end_group(&rest);
+        end_group(&rest, first == 0);
         if (has_more) add_wide(&total, sums, spread, kind);
     }
-    const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
     const vec inverse = v_lower(scale->inverse), inverse_low = v_lower(scale->inverse_low);
     set_rest(&rest, inverse, inverse_low, state);
     state->distance = wide_to_vec(total.distance);
     state->mass = spread == UNIFORM ? v_set((real)job->classes) : wide_to_vec(total.mass);
+    if (kind != CROSSENT_SCORES) return;
+    const vec ties = v_sub(v_sub(v_set((real)job->classes), below_count), one);
     state->surprise = wide_to_vec(wide_mul(total.surprise, inverse, inverse_low));
     state->squares = wide_to_vec(wide_add(wide_mul(total.squares, v_mul(inverse, inverse), zero), ties));
 }
 
 /* What a vector of positions has as target; lanes that are ignored, or behind the last, have the target 0. */
 struct position_targets {
-    size_t class_of[LANES];
+    _Alignas(64) size_t class_of[LANES];
     mask live;
 };
 
-SIMD struct position_targets read_position_targets(const struct crossent_softmax_job *job, size_t n, size_t position) {
-    struct position_targets targets = {.live = m_first(LANES)};
-    if (job->target) targets.live = m_targets(job->target + position, n, job->ignore_index, job->classes, targets.class_of);
-    return targets;
+/* Written in place: to return it costs a fifth of the time of a vector of ten classes, in copies that wait for their stores. */
+SIMD void read_position_targets(const struct crossent_softmax_job *job, size_t n, size_t position,
+                                struct position_targets *targets) {
+    targets->live = m_first(LANES);
+    if (job->target) targets->live = m_targets(job->target + position, n, job->ignore_index, job->classes, targets->class_of);
 }
 
 /* What the targets are to the formulas: the target's logit, its weight, the factor of the gradient. */
@@ -187,7 +177,7 @@ SIMD void set_targets(const struct crossent_softmax_job *job, const struct tile 
     if (spread == WEIGHTS) state->spread_at_target = v_load(of_target);
 }
 
-/* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored */
+/* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored, anything behind the last */
 SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
                           enum crossent_output kind, vec max, const struct scale *scale, const struct row_finish *done,
                           const struct position_targets *targets) {
@@ -203,13 +193,14 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
             y = v_mul(v_lower(x), exp_scale);
             if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, l, spread), y);
         }
-        v_store_first(output, all_live ? y : v_select(targets->live, y, zero), l.n);
+        v_store(output, all_live ? y : v_select(targets->live, y, zero));
     }
     if (kind != CROSSENT_GRADIENT || job->target == NULL) return;
     real at_target[LANES];
     v_store(at_target, v_select(targets->live, done->target_gradient, zero)); /* class 0 of an ignored lane is 0 already */
-    for (size_t i = 0; i < LANES && i < l.n; i++)
-        tile->output[targets->class_of[i] * tile->output_step + l.at + i] = at_target[i];
+    output = tile->output + l.at;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < LANES; i++) output[targets->class_of[i] * tile->output_step + i] = at_target[i];
 }
 
 /* The first class of each position that has the maximum, and how many classes come before the target: from the logits as they
@@ -278,11 +269,11 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     vec shift[TOGETHER];
     for (size_t v = 0; v < vectors; v++) {
         l[v] = (struct lanes){v * LANES, tile->positions - v * LANES};
-        state[v].max = lanes_max(tile, job->classes, l[v]);
+        state[v].max = tile->max[v];
     }
     for (size_t v = 0; v < vectors; v++) scale[v] = scale_of(state[v].max);
     for (size_t v = 0; v < vectors; v++) {
-        targets[v] = read_position_targets(job, l[v].n, position + l[v].at);
+        read_position_targets(job, l[v].n, position + l[v].at, &targets[v]);
         if (kind == CROSSENT_SCORES) counts[v] = count_positions(tile, job->classes, l[v], state[v].max, &targets[v]);
         shift[v] = scale[v].origin, scale[v].origin = v_set(0);
         if (m_count(v_equal(shift[v], v_set(0))) != LANES)
@@ -293,7 +284,7 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     const int has_target = job->target || job->probabilities.data;
     for (size_t v = 0; v < vectors; v++) {
         if (spread == NO_SPREAD && (kind == CROSSENT_NO_OUTPUT || kind == CROSSENT_GRADIENT))
-            done[v] = finish_state(has_target, &state[v], &scale[v], shift[v]);
+            done[v] = finish_state(has_target, 0, &state[v], &scale[v], shift[v]);
         else
             finish_apart(has_target, &state[v], &scale[v], shift[v], &done[v]);
         const vec value = v_select(targets[v].live, done[v].value, v_set(0));
@@ -327,10 +318,12 @@ SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
 SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, wide sum,
                          real *x, real *q, real *rows) {
     const size_t classes = job->classes, start = first * classes;
-    rows_to_tile(&job->input, classes, start, n, x, rows);
-    if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, rows);
+    vec max[TOGETHER], unused[TOGETHER];
+    rows_to_tile(&job->input, classes, start, n, x, rows, max);
+    if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, rows, unused);
     const struct tile tile = {
         .x = x,
+        .max = max,
         .probabilities = q,
         .output = x,
         .output_step = TILE,
@@ -357,10 +350,12 @@ SIMD struct ahead planes_ahead(const struct crossent_result *output, int wanted,
 SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
                             wide sum, real *x, real *q, real *output, size_t step) {
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
-    planes_to_tile(&job->input, classes, inner, start, n, x);
-    if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
+    vec max[TOGETHER], unused[TOGETHER];
+    planes_to_tile(&job->input, classes, inner, start, n, x, max);
+    if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q, unused);
     const struct tile tile = {
         .x = x,
+        .max = max,
         .probabilities = q,
         .output = output,
         .output_step = step,
@@ -398,8 +393,8 @@ SIMD double softmax_positions(tile_finisher finish, const struct crossent_softma
         }
         sum = softmax_of_planes(finish, job, outer, first + done, n, sum, x, q, rest + in_strip, strip);
         if (!strip || (in_strip + TILE < strip && done + TILE < count)) continue;
-        const size_t start = outer * job->classes * job->inner + first + done - in_strip;
-        for (size_t c = 0; c < job->classes; c++) put(&job->output, start + c * job->inner, in_strip + n, rest + c * strip);
+        strip_to_planes(rest, strip, in_strip + n, job->classes, job->inner,
+                        outer * job->classes * job->inner + first + done - in_strip, &job->output);
     }
     return wide_sum(sum);
 }

@@ -1,10 +1,25 @@
-/* tiles.h -- logits into a tile, a class behind the other, TILE positions of each, and results out of it.
+/* tiles.h -- logits into a tile, a class behind the other, TILE positions of each, with their maxima, and results out of it.
    Not here: what is computed there (softmax_positions.h, which calls this). */
 
 enum {
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
     TILE = TOGETHER * LANES,
+    MAXIMA = 4, /* independent maxima, to hide the latency of a comparison */
+    LINE = 64,  /* bytes of a cache line */
 };
+
+/* The maxima of the lanes of one vector of positions, from one class of four to the next. */
+SIMD vec largest(const vec max[MAXIMA]) { return v_max(v_max(max[0], max[1]), v_max(max[2], max[3])); }
+SIMD vec lanes_max(const real *tile, size_t classes) {
+    const vec lowest = v_set(-INFINITY);
+    vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
+    size_t c = 0;
+    for (; c + MAXIMA <= classes; c += MAXIMA)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < MAXIMA; i++, tile += TILE) max[i] = v_max(v_load(tile), max[i]);
+    for (; c < classes; c++, tile += TILE) max[0] = v_max(v_load(tile), max[0]);
+    return largest(max);
+}
 
 /* A square of LANES rows by up to LANES columns of a matrix of rows `from`, `count` and `width` of them there, transposed. */
 static __attribute__((noinline)) void transpose_square(const real *from, size_t from_step, size_t count, size_t width, real *to,
@@ -20,16 +35,22 @@ static __attribute__((noinline)) void transpose_square(const real *from, size_t 
 }
 
 /* LANES rows of some classes to lanes of a tile, and back, n columns at a time, which is COLUMNS or all; the last go over some
-   classes again. */
-SIMD void columns_to_tile(const real *rows, size_t classes, size_t n, real *tile) {
+   classes again. Returns the maxima of the lanes, taken while the columns are at hand. */
+SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile) {
+    const vec lowest = v_set(-INFINITY);
+    vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
     for (size_t next = 0; next < classes; next += n) {
         const size_t c = next + n > classes ? classes - n : next;
         vec columns[COLUMNS];
         v_load_columns(rows + c, classes, n, columns);
 #pragma GCC unroll 8
         for (size_t i = 0; i < COLUMNS; i++)
-            if (i < n) v_store(tile + (c + i) * TILE, columns[i]);
+            if (i < n) {
+                v_store(tile + (c + i) * TILE, columns[i]);
+                max[i % MAXIMA] = v_max(columns[i], max[i % MAXIMA]);
+            }
     }
+    return largest(max);
 }
 SIMD void tile_to_columns(const real *tile, size_t classes, size_t n, real *rows) {
     for (size_t next = 0; next < classes; next += n) {
@@ -43,36 +64,30 @@ SIMD void tile_to_columns(const real *tile, size_t classes, size_t n, real *rows
 
 /* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. COLUMNS
    as a constant, not the smaller of two numbers: loads and stores without masks. */
-SIMD void transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
-    if (height == LANES && classes >= COLUMNS) {
-        columns_to_tile(rows, classes, COLUMNS, tile);
-    } else if (height == LANES) {
-        columns_to_tile(rows, classes, classes, tile);
-    } else {
-        for (size_t c = 0; c < classes; c += LANES) {
-            const size_t width = classes - c < LANES ? classes - c : LANES;
-            transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
-        }
+SIMD vec transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
+    if (height == LANES && classes >= COLUMNS) return columns_to_tile(rows, classes, COLUMNS, tile);
+    if (height == LANES) return columns_to_tile(rows, classes, classes, tile);
+    for (size_t c = 0; c < classes; c += LANES) {
+        const size_t width = classes - c < LANES ? classes - c : LANES;
+        transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
     }
+    return lanes_max(tile, classes);
 }
 SIMD void transpose_back(const real *tile, size_t classes, size_t height, real *rows) {
-    if (height == LANES && classes >= COLUMNS) {
-        tile_to_columns(tile, classes, COLUMNS, rows);
-    } else if (height == LANES) {
-        tile_to_columns(tile, classes, classes, rows);
-    } else {
-        for (size_t c = 0; c < classes; c += LANES) {
-            const size_t width = classes - c < LANES ? classes - c : LANES;
-            transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
-        }
+    if (height == LANES && classes >= COLUMNS) return tile_to_columns(tile, classes, COLUMNS, rows);
+    if (height == LANES) return tile_to_columns(tile, classes, classes, rows);
+    for (size_t c = 0; c < classes; c += LANES) {
+        const size_t width = classes - c < LANES ? classes - c : LANES;
+        transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
     }
 }
 
-/* n rows from element `start` on to a tile; `rows` is room for LANES of them. */
-SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, real *rows) {
+/* n rows from element `start` on to a tile, and the maxima of its vectors; `rows` is room for LANES of them. */
+SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, real *rows,
+                       vec max[TOGETHER]) {
     for (size_t r = 0; r < n; r += LANES) {
         const size_t height = n - r < LANES ? n - r : LANES;
-        transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
+        max[r / LANES] = transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
     }
 }
 SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
@@ -85,17 +100,32 @@ SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n,
     }
 }
 
+/* n positions of a strip, a class `step` behind the other, to their planes, from element `start` on. The next plane's lines are
+   asked for while one is written: no two of a plane, and only a few planes, share a set of a cache, however planes lie. */
+SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t classes, size_t inner, size_t start,
+                          const struct crossent_result *output) {
+    const size_t size = crossent_size_of(output->dtype);
+    for (size_t c = 0; c < classes; c++, strip += step, start += inner) {
+        const char *const next = (const char *)output->data + (start + inner) * size;
+        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) __builtin_prefetch(next + line, 1);
+        put(output, start, n, strip);
+    }
+}
+
 /* Positions side by side in memory: one class's plane after the other. */
-SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile) {
+SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile,
+                         vec max[TOGETHER]) {
     const int whole = is_direct(view) && n == TILE;
-    for (size_t c = 0; c < classes; c++, start += inner, tile += TILE) {
+    for (size_t c = 0; c < classes; c++, start += inner) {
+        real *const to = tile + c * TILE;
         if (!whole) {
-            copy_to(tile, view, start, n);
-            for (size_t i = n; i % LANES != 0; i++) tile[i] = 0;
+            copy_to(to, view, start, n);
+            for (size_t i = n; i % LANES != 0; i++) to[i] = 0;
             continue;
         }
         const real *const x = (const real *)view->data + start;
 #pragma GCC unroll 4
-        for (size_t i = 0; i < TILE; i += LANES) v_store(tile + i, v_load(x + i));
+        for (size_t i = 0; i < TILE; i += LANES) v_store(to + i, v_load(x + i));
     }
+    for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(tile + v * LANES, classes);
 }
