@@ -39,19 +39,26 @@ SIMD void v_store_first(real *p, vec a, size_t n) {
 SIMD __m256i load_16_bits(const uint16_t *p, size_t n) {
     return n >= LANES ? _mm256_loadu_si256((const __m256i *)p) : _mm256_maskz_loadu_epi16(m_first(n), p);
 }
-SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(load_16_bits(p, n)); }
-SIMD void v_store_f16(uint16_t *p, vec a, size_t n) {
-    _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+SIMD void store_16_bits(uint16_t *p, __m256i a, size_t n) {
+    if (n >= LANES)
+        _mm256_storeu_si256((__m256i *)p, a);
+    else
+        _mm256_mask_storeu_epi16(p, m_first(n), a);
 }
+SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(load_16_bits(p, n)); }
+SIMD void v_store_f16(uint16_t *p, vec a, size_t n) { store_16_bits(p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT), n); }
 SIMD vec v_load_bf16(const uint16_t *p, size_t n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_16_bits(p, n)), 16));
 }
 SIMD void v_store_bf16(uint16_t *p, vec a, size_t n) {
-    const __m512i bits = _mm512_castps_si512(a), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000)); /* a nan must not be rounded to infinity */
-    const __m512i kept = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), rounded, quiet);
-    _mm256_mask_storeu_epi16(p, m_first(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16)));
+    const __m512i bits = _mm512_castps_si512(a), half = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)); /* to even, where it is in the middle */
+    const __m512i rounded = _mm512_mask_add_epi32(half, odd, half, _mm512_set1_epi32(1));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); /* it must not be rounded to infinity, but made quiet */
+    const __m512i kept = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
+    const __m512i high_halves = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27, 25, 23, 21, 19, 17,
+                                                 15, 13, 11, 9, 7, 5, 3, 1);
+    store_16_bits(p, _mm512_castsi512_si256(_mm512_permutexvar_epi16(high_halves, kept)), n);
 }
 
 /* A load of eight targets is one read of each: another thread may be writing them. */
