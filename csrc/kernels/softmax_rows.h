@@ -37,9 +37,8 @@ SIMD void set_lane(struct row_lanes *lanes, size_t lane, const struct crossent_s
     lanes->before[lane] = (real)sums->before;
 }
 
-/* Returns the values. */
-SIMD vec finish_lanes(const struct crossent_softmax_job *job, const struct row_lanes *in, struct row_results *out,
-                      enum spread spread) {
+SIMD void finish_lanes(const struct crossent_softmax_job *job, const struct row_lanes *in, struct row_results *out,
+                       enum spread spread) {
     struct row_state state = {
         .max = v_load(in->max),
         .rest = v_load(in->rest),
@@ -62,12 +61,11 @@ SIMD vec finish_lanes(const struct crossent_softmax_job *job, const struct row_l
     v_store(out->block_scale, v_mul(f.exp_scale, scale.inverse));
     v_store(out->spread_scale, f.spread_scale);
     v_store(out->target_gradient, f.target_gradient);
-    if (job->kind != CROSSENT_SCORES) return f.value;
+    if (job->kind != CROSSENT_SCORES) return;
     state.surprise = v_load(in->surprise);
     state.squares = v_load(in->squares);
     state.before = v_load(in->before);
     store_score(score_row(&state, &f, &scale), &out->score);
-    return f.value;
 }
 
 SIMD struct crossent_row result_of(const struct row_lanes *in, const struct row_results *out, size_t lane) {
@@ -206,9 +204,8 @@ struct row_group {
     size_t argmax[LANES], before[LANES];
 };
 
-/* Returns the values. */
-SIMD vec reduce_group(const struct row_kernels *kernels, const struct crossent_softmax_job *job, struct row_group *group,
-                      const struct row_scratch *scratch) {
+SIMD void reduce_group(const struct row_kernels *kernels, const struct crossent_softmax_job *job, struct row_group *group,
+                       const struct row_scratch *scratch) {
     struct crossent_partial partials[LANES];
     size_t rows[LANES], lanes[LANES], live = 0;
     memset(&group->lanes, 0, sizeof group->lanes);
@@ -225,7 +222,7 @@ SIMD vec reduce_group(const struct row_kernels *kernels, const struct crossent_s
         set_lane(&group->lanes, lanes[i], job, rows[i], &partials[i], kernels->spread);
         group->argmax[lanes[i]] = partials[i].argmax, group->before[lanes[i]] = partials[i].before;
     }
-    return finish_lanes(job, &group->lanes, &group->results, kernels->spread);
+    finish_lanes(job, &group->lanes, &group->results, kernels->spread);
 }
 
 SIMD void write_group(const struct row_kernels *kernels, const struct crossent_softmax_job *job, const struct row_group *group,
@@ -257,9 +254,10 @@ SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossen
         struct row_group group; /* without initial zeros: there would be 2 KiB of them, and one row may be all there is */
         group.first = first + done;
         group.n = count - done < most ? count - done : most;
-        const vec values = reduce_group(kernels, job, &group, &scratch);
-        if (job->values) v_store_first((real *)job->values + group.first, values, group.n);
-        add_to(&sum, wide_sum(wide_add(wide_zero(), values))); /* the lanes behind the last row are 0 */
+        reduce_group(kernels, job, &group, &scratch);
+        if (job->values) v_store_first((real *)job->values + group.first, v_load(group.results.value), group.n);
+        /* one by one: with the same bits, whatever is finished together */
+        for (size_t i = 0; i < group.n; i++) add_to(&sum, (double)group.results.value[i]);
         for (size_t i = 0; job->kind == CROSSENT_SCORES && i < group.n; i++)
             put_score(job, group.first + i, group.live[i], &group.results.score, i, group.argmax[i], group.before[i]);
         if (crossent_writes_output(job->kind)) write_group(kernels, job, &group, &scratch);
