@@ -5,20 +5,12 @@
    Called by the driver softmax.c through table.h; the formulas are those of softmax_formula.h. */
 
 enum {
-    SHORT = 4,             /* classes added in the lanes' type before they go to float64, */
-    FINE = 16,             /* or what the sum of so many rounds away before it goes to two numbers */
-    SMALL_TILE = TILE / 2, /* positions, where a tile's logits are more than TILE_BYTES */
-    TILE_BYTES = 23552,    /* that many, their rows and the next tile's rows still share an L1 cache of 48 KiB */
-    STRIP = 256,           /* positions of a plane that are written at once; a multiple of TILE, whoever computes */
-    STRIP_CLASSES = 256,   /* up to which a strip of all classes stays in a second-level cache */
-    FEW = 32,              /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
-};
-
-/* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
-   asked for bit by bit, beside the arithmetic, because a core waits for no more than some ten lines at a time. */
-struct ahead {
-    const char *at;
-    size_t next_class, next_vector;
+    SHORT = 4,            /* classes added in the lanes' type before they go to float64, */
+    FINE = 16,            /* or what the sum of so many rounds away before it goes to two numbers */
+    TILE_BYTES = 1 << 14, /* so many of logits, their rows and the next tile's rows share an L1 cache */
+    STRIP = 256,          /* positions of a plane that are written at once; a multiple of TILE, whoever computes */
+    STRIP_CLASSES = 256,  /* up to which a strip of all classes stays in a second-level cache */
+    FEW = 32,             /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
 
 /* Up to TILE positions: logits and probabilities of class c are at c * TILE; e^(x - m) takes the place of the logits.
@@ -298,20 +290,16 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     return sum;
 }
 
-/* Ahead of an array's element, a class `step` elements behind the other, a vector `jump`; nothing of one that is not dense. */
-SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
-    const size_t size = crossent_size_of(dtype);
-    if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
-    return (struct ahead){(const char *)data + element * size, step * size, jump * size};
-}
-
 /* finish_tile, compiled for what a job asks. */
 typedef wide (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum);
 
-/* How many positions a tile of this job has: of rows, their output shares the cache with them. */
+/* How many positions a tile of this job has: of rows, their output and the lines that are asked for share the cache with them.
+ */
 SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
-    const size_t arrays = crossent_writes_output(job->kind) ? 2 : 1;
-    return job->inner == 1 && arrays * job->classes * TILE * sizeof(real) > TILE_BYTES ? SMALL_TILE : TILE;
+    const size_t arrays = crossent_writes_output(job->kind) ? 3 : 1;
+    size_t n = TILE;
+    while (job->inner == 1 && n > LANES && arrays * job->classes * n * sizeof(real) > TILE_BYTES) n /= 2;
+    return n;
 }
 
 /* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
@@ -335,14 +323,6 @@ SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job
     sum = finish(job, &tile, first, sum);
     if (crossent_writes_output(job->kind)) tile_to_rows(x, classes, start, n, &job->output, rows);
     return sum;
-}
-
-/* The output's planes, if it is wanted, unless they lie so that all fall on the same lines of a cache and throw out each other:
-   64 KiB is what one way of a second-level cache holds, or a part of that. Else memory that is at hand. */
-SIMD struct ahead planes_ahead(const struct crossent_result *output, int wanted, size_t start, size_t inner, const real *x) {
-    const int collide = inner * crossent_size_of(output->dtype) % (1 << 16) == 0;
-    if (!wanted || collide) return (struct ahead){(const char *)x, 0, 0};
-    return ahead_of(output->data, output->dtype, 1, start, inner, LANES);
 }
 
 /* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q; the output goes to `output`, a class `step`

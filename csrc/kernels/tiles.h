@@ -1,5 +1,5 @@
-/* tiles.h -- logits into a tile, a class behind the other, TILE positions of each, with their maxima, and results out of it.
-   Not here: what is computed there (softmax_positions.h, which calls this). */
+/* tiles.h -- logits into a tile, a class behind the other, TILE positions of each, with their maxima, results out of it, and
+   the memory that is asked for ahead. Not here: what is computed there (softmax_positions.h, which calls this). */
 
 enum {
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
@@ -128,4 +128,26 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
         for (size_t i = 0; i < TILE; i += LANES) v_store(to + i, v_load(x + i));
     }
     for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(tile + v * LANES, classes);
+}
+
+/* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
+   asked for bit by bit, beside the arithmetic, because a core waits for no more than some ten lines at a time. */
+struct ahead {
+    const char *at;
+    size_t next_class, next_vector;
+};
+
+/* Ahead of an array's element, a class `step` elements behind the other, a vector `jump`; nothing of one that is not dense. */
+SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
+    const size_t size = crossent_size_of(dtype);
+    if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
+    return (struct ahead){(const char *)data + element * size, step * size, jump * size};
+}
+
+/* The output's planes, if it is wanted, unless they lie so that all fall on the same lines of a cache and throw out each other:
+   64 KiB is what one way of a second-level cache holds, or a part of that. Else memory that is at hand. */
+SIMD struct ahead planes_ahead(const struct crossent_result *output, int wanted, size_t start, size_t inner, const real *x) {
+    const int collide = inner * crossent_size_of(output->dtype) % (1 << 16) == 0;
+    if (!wanted || collide) return (struct ahead){(const char *)x, 0, 0};
+    return ahead_of(output->data, output->dtype, 1, start, inner, LANES);
 }
