@@ -238,7 +238,7 @@ SIMD void write_group(const struct row_kernels *kernels, const struct crossent_s
 }
 
 /* How many rows are finished together, so that their log1p is one vector's: of an output, as many as an L1 cache still holds
-   when e^(x - m) is read again, and their scratch. */
+   when e^(x - m) is read again, which is as many as its scratch has room for. */
 SIMD size_t rows_together(const struct crossent_softmax_job *job) {
     const size_t fit = BLOCK / job->classes;
     if (fit == 0) return 1;

@@ -164,23 +164,14 @@ SIMD void store_four(real *p, __m128 a, size_t n) {
     else
         _mm_maskstore_ps(p, first_of_four(n), a);
 }
-SIMD vec load_halves(const real *p, size_t step, size_t n) {
+SIMD vec load_fours(const real *p, size_t step, size_t n) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(load_four(p, n)), load_four(p + 4 * step, n), 1);
 }
-SIMD void store_halves(real *p, size_t step, vec a, size_t n) {
+SIMD void store_fours(real *p, size_t step, vec a, size_t n) {
     store_four(p, _mm256_castps256_ps128(a), n);
     store_four(p + 4 * step, _mm256_extractf128_ps(a, 1), n);
 }
-SIMD void v_load_columns(const real *p, size_t step, size_t n, vec columns[COLUMNS]) {
-#pragma GCC unroll 4
-    for (size_t i = 0; i < COLUMNS; i++) columns[i] = load_halves(p + i * step, step, n);
-    transpose_squares(columns);
-}
-SIMD void v_store_columns(real *p, size_t step, size_t n, vec columns[COLUMNS]) {
-    transpose_squares(columns);
-#pragma GCC unroll 4
-    for (size_t i = 0; i < COLUMNS; i++) store_halves(p + i * step, step, columns[i], n);
-}
+#include "four_columns.h"
 
 SIMD real v_reduce_max(vec a) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

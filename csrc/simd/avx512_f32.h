@@ -160,26 +160,17 @@ SIMD void store_four(real *p, __m128 a, size_t n) {
     __asm__("" : "+v"(a)); /* or these are one, too: its mask would hold off no page fault */
     _mm_mask_storeu_ps(p, (__mmask8)m_first(n), a);
 }
-SIMD vec load_quarters(const real *p, size_t step, size_t n) {
+SIMD vec load_fours(const real *p, size_t step, size_t n) {
     const vec low = _mm512_insertf32x4(_mm512_castps128_ps512(load_four(p, n)), load_four(p + 4 * step, n), 1);
     return _mm512_insertf32x4(_mm512_insertf32x4(low, load_four(p + 8 * step, n), 2), load_four(p + 12 * step, n), 3);
 }
-SIMD void store_quarters(real *p, size_t step, vec a, size_t n) {
+SIMD void store_fours(real *p, size_t step, vec a, size_t n) {
     store_four(p, _mm512_castps512_ps128(a), n);
     store_four(p + 4 * step, _mm512_extractf32x4_ps(a, 1), n);
     store_four(p + 8 * step, _mm512_extractf32x4_ps(a, 2), n);
     store_four(p + 12 * step, _mm512_extractf32x4_ps(a, 3), n);
 }
-SIMD void v_load_columns(const real *p, size_t step, size_t n, vec columns[COLUMNS]) {
-#pragma GCC unroll 4
-    for (size_t i = 0; i < COLUMNS; i++) columns[i] = load_quarters(p + i * step, step, n);
-    transpose_squares(columns);
-}
-SIMD void v_store_columns(real *p, size_t step, size_t n, vec columns[COLUMNS]) {
-    transpose_squares(columns);
-#pragma GCC unroll 4
-    for (size_t i = 0; i < COLUMNS; i++) store_quarters(p + i * step, step, columns[i], n);
-}
+#include "four_columns.h"
 
 SIMD real v_reduce_max(vec a) { return _mm512_reduce_max_ps(a); }
 
