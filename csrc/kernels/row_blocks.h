@@ -88,12 +88,12 @@ SIMD real run_max(const real *x, size_t n) {
     const vec lowest = v_set(-INFINITY);
     vec max[2 * UNROLL] = {lowest, lowest, lowest, lowest, lowest, lowest, lowest, lowest};
     size_t c = 0;
-    for (; c + 2 * UNROLL * LANES <= n; c += 2 * UNROLL * LANES)
+    for (; c + 2 * WIDTH <= n; c += 2 * WIDTH)
 #pragma GCC unroll 8
         for (int i = 0; i < 2 * UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
 #pragma GCC unroll 4
     for (int i = 0; i < UNROLL; i++) max[i] = v_max(max[i], max[i + UNROLL]);
-    for (; c + UNROLL * LANES <= n; c += UNROLL * LANES)
+    for (; c + WIDTH <= n; c += WIDTH)
 #pragma GCC unroll 4
         for (int i = 0; i < UNROLL; i++) max[i] = v_max(v_load(x + c + (size_t)i * LANES), max[i]);
     for (; c < n; c += LANES) max[0] = v_max(v_load_first(x + c, n - c, lowest), max[0]);

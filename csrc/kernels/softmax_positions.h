@@ -330,9 +330,10 @@ SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job
 SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_job *job, size_t outer, size_t first, size_t n,
                             wide sum, real *x, real *q, real *output, size_t step) {
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
-    vec max[TOGETHER], unused[TOGETHER];
-    planes_to_tile(&job->input, classes, inner, start, n, x, max);
-    if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q, unused);
+    vec max[TOGETHER];
+    planes_to_tile(&job->input, classes, inner, start, n, x);
+    for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(x + v * LANES, classes);
+    if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
     const struct tile tile = {
         .x = x,
         .max = max,

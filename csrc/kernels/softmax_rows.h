@@ -123,12 +123,18 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
     return partial;
 }
 
+/* How many rows of a job, of LANES at most, have so many columns. */
+SIMD size_t rows_of(const struct crossent_softmax_job *job, size_t columns) {
+    const size_t fit = columns / job->classes;
+    return fit == 0 ? 1 : fit < LANES ? fit : LANES;
+}
+
 /* Both steps for any number of rows, as many at a time as an L1 cache holds from the first step to the second; each array
    beside the logits has lines of its own there, and others that are asked for. */
 SIMD void reduce_blocks(const struct crossent_softmax_job *job, const size_t *rows, size_t n, size_t block, enum spread spread,
                         enum crossent_output kind, const struct row_scratch *scratch, struct crossent_partial *partials) {
     const int others = crossent_writes_output(kind) + (spread >= PROBABILITIES);
-    const size_t fit = (BLOCK >> 2 * others) / job->classes, most = fit == 0 ? 1 : fit < LANES ? fit : LANES;
+    const size_t most = rows_of(job, BLOCK >> 2 * others);
     struct opened opened;
     for (size_t i = 0, lane = most; i < n; i++, lane++) {
         if (lane == most) {
@@ -240,9 +246,7 @@ SIMD void write_group(const struct row_kernels *kernels, const struct crossent_s
 /* How many rows are finished together, so that their log1p is one vector's: of an output, as many as an L1 cache still holds
    when e^(x - m) is read again, which is as many as its scratch has room for. */
 SIMD size_t rows_together(const struct crossent_softmax_job *job) {
-    const size_t fit = BLOCK / job->classes;
-    if (fit == 0) return 1;
-    return crossent_writes_output(job->kind) && fit < LANES ? fit : LANES;
+    return crossent_writes_output(job->kind) || job->classes > BLOCK ? rows_of(job, BLOCK) : LANES;
 }
 
 SIMD double softmax_rows(const struct row_kernels *kernels, const struct crossent_softmax_job *job, size_t first, size_t count,

@@ -113,21 +113,18 @@ SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t class
 }
 
 /* Positions side by side in memory: one class's plane after the other. */
-SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile,
-                         vec max[TOGETHER]) {
+SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_t inner, size_t start, size_t n, real *tile) {
     const int whole = is_direct(view) && n == TILE;
-    for (size_t c = 0; c < classes; c++, start += inner) {
-        real *const to = tile + c * TILE;
+    for (size_t c = 0; c < classes; c++, start += inner, tile += TILE) {
         if (!whole) {
-            copy_to(to, view, start, n);
-            for (size_t i = n; i % LANES != 0; i++) to[i] = 0;
+            copy_to(tile, view, start, n);
+            for (size_t i = n; i % LANES != 0; i++) tile[i] = 0;
             continue;
         }
         const real *const x = (const real *)view->data + start;
 #pragma GCC unroll 4
-        for (size_t i = 0; i < TILE; i += LANES) v_store(to + i, v_load(x + i));
+        for (size_t i = 0; i < TILE; i += LANES) v_store(tile + i, v_load(x + i));
     }
-    for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(tile + v * LANES, classes);
 }
 
 /* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
