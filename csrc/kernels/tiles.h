@@ -8,8 +8,9 @@ enum {
     LINE = 64,  /* bytes of a cache line */
 };
 
-/* The maxima of the lanes of one vector of positions, from one class of four to the next. */
 SIMD vec largest(const vec max[MAXIMA]) { return v_max(v_max(max[0], max[1]), v_max(max[2], max[3])); }
+
+/* The maxima of the lanes of one vector of positions, over the classes of its tile. */
 SIMD vec lanes_max(const real *tile, size_t classes) {
     const vec lowest = v_set(-INFINITY);
     vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
@@ -107,7 +108,7 @@ SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t class
     const size_t size = crossent_size_of(output->dtype);
     for (size_t c = 0; c < classes; c++, strip += step, start += inner) {
         const char *const next = (const char *)output->data + (start + inner) * size;
-        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) __builtin_prefetch(next + line, 1);
+        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) v_prefetch_to_write(v_set(0), next + line);
         put(output, start, n, strip);
     }
 }
