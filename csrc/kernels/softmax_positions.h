@@ -13,10 +13,11 @@ enum {
     FEW = 32,             /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
 };
 
-/* Up to TILE positions: logits and probabilities of class c are at c * TILE; e^(x - m) takes the place of the logits.
+/* Up to TILE positions: logits and probabilities of class c are at c * step; e^(x - m) takes the place of the logits.
    The output of class c goes to output + c * output_step. */
 struct tile {
     real *x;
+    size_t step;
     const vec *max; /* of the logits of each vector of positions */
     const real *probabilities;
     real *output;
@@ -36,7 +37,7 @@ SIMD vec position_spread(const struct crossent_softmax_job *job, const struct ti
     if (spread < PROBABILITIES) return w;
     const double eps = job->label_smoothing;
     const vec slope = v_set((real)(1.0 - eps)), offset = v_set((real)(eps / (double)job->classes));
-    const vec q = v_load(tile->probabilities + c * TILE + l.at);
+    const vec q = v_load(tile->probabilities + c * tile->step + l.at);
     const vec b = v_mul_add(slope, q, offset);
     return spread == PROBABILITIES ? b : v_mul(b, w);
 }
@@ -97,7 +98,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         struct lane_sums sums = no_sums();
 #pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
         for (size_t c = first; c < end; c++) {
-            const vec x = v_load(tile->x + c * TILE + l.at);
+            const vec x = v_load(tile->x + c * tile->step + l.at);
             vec e = v_prefetch(v_exp_raised(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
             add_to_rest(&rest, e);
@@ -115,7 +116,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
                 sums.squares = v_mul_add_where(below, e, e, sums.squares);
                 below_count = v_add_where(below, below_count, one);
             }
-            if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * TILE + l.at, e);
+            if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * tile->step + l.at, e);
             next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
         }
         end_group(&rest, first == 0);
@@ -156,7 +157,7 @@ SIMD void set_targets(const struct crossent_softmax_job *job, const struct tile 
     state->at_target = state->max;
     state->u = state->spread_at_target = v_set(0);
     if (job->target == NULL) return;
-    state->at_target = v_look_up(tile->x + l.at, targets->class_of, TILE);
+    state->at_target = v_look_up(tile->x + l.at, targets->class_of, tile->step);
     state->u = v_set((real)(1.0 - job->label_smoothing));
     state->spread_at_target = v_set(1);
     if (weight == NULL) return;
@@ -177,7 +178,7 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
     const int all_live = m_count(targets->live) == LANES;
     real *output = tile->output + l.at;
     for (size_t c = 0; c < job->classes; c++, output += tile->output_step) {
-        const vec x = v_load(tile->x + c * TILE + l.at);
+        const vec x = v_load(tile->x + c * tile->step + l.at);
         vec y;
         if (kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(x, max), done->log_sum);
@@ -205,11 +206,11 @@ SIMD struct position_counts count_positions(const struct tile *tile, size_t clas
                                             const struct position_targets *targets) {
     real target[LANES];
     const vec one = v_set(1), zero = v_set(0), none = v_set(NAN);
-    const vec at_target = v_look_up(tile->x + l.at, targets->class_of, TILE);
+    const vec at_target = v_look_up(tile->x + l.at, targets->class_of, tile->step);
     for (size_t i = 0; i < LANES; i++) target[i] = (real)targets->class_of[i];
     vec argmax = zero, not_greater = zero, equal_before = zero;
     for (size_t c = classes; c-- > 0;) {
-        const vec x = v_load(tile->x + c * TILE + l.at), index = v_set((real)c);
+        const vec x = v_load(tile->x + c * tile->step + l.at), index = v_set((real)c);
         const vec tie = v_select(v_not_less(index, v_load(target)), none, at_target);
         argmax = v_select(v_equal(x, max), index, argmax);
         not_greater = v_add_where(v_not_less(at_target, x), not_greater, one);
@@ -240,7 +241,7 @@ static __attribute__((noinline)) vec shift_far(const struct tile *tile, size_t c
     const mask finite = v_equal(difference, difference);
     const vec at_max = v_select(finite, difference, v_set(0));
     for (size_t c = 0; c < classes; c++) {
-        real *const at = tile->x + c * TILE + l.at;
+        real *const at = tile->x + c * tile->step + l.at;
         const vec x = v_load(at);
         v_store(at, v_select(v_equal(x, max), at_max, v_sub(x, shift)));
     }
@@ -302,26 +303,27 @@ SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
     return n;
 }
 
-/* Rows first .. first + n of few classes, n up to TILE, in tiles at x and q; `rows` is room for LANES of them. */
+/* Rows first .. first + n of few classes, n up to `step`, in tiles at x and q; `rows` is room for LANES of them. */
 SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job *job, size_t first, size_t n, wide sum,
-                         real *x, real *q, real *rows) {
+                         real *x, real *q, size_t step, real *rows) {
     const size_t classes = job->classes, start = first * classes;
     vec max[TOGETHER], unused[TOGETHER];
-    rows_to_tile(&job->input, classes, start, n, x, rows, max);
-    if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, rows, unused);
+    rows_to_tile(&job->input, classes, start, n, x, step, rows, max);
+    if (job->probabilities.data) rows_to_tile(&job->probabilities, classes, start, n, q, step, rows, unused);
     const struct tile tile = {
         .x = x,
+        .step = step,
         .max = max,
         .probabilities = q,
         .output = x,
-        .output_step = TILE,
+        .output_step = step,
         .positions = n,
         .input_ahead =
             ahead_of(job->input.data, job->input.dtype, job->input.dense, start + n * classes, LANES, LANES * classes),
         .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
     sum = finish(job, &tile, first, sum);
-    if (crossent_writes_output(job->kind)) tile_to_rows(x, classes, start, n, &job->output, rows);
+    if (crossent_writes_output(job->kind)) tile_to_rows(x, step, classes, start, n, &job->output, rows);
     return sum;
 }
 
@@ -332,10 +334,11 @@ SIMD wide softmax_of_planes(tile_finisher finish, const struct crossent_softmax_
     const size_t classes = job->classes, inner = job->inner, start = outer * classes * inner + first;
     vec max[TOGETHER];
     planes_to_tile(&job->input, classes, inner, start, n, x);
-    for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(x + v * LANES, classes);
+    for (size_t v = 0; v * LANES < n; v++) max[v] = lanes_max(x + v * LANES, TILE, classes);
     if (job->probabilities.data) planes_to_tile(&job->probabilities, classes, inner, start, n, q);
     const struct tile tile = {
         .x = x,
+        .step = TILE,
         .max = max,
         .probabilities = q,
         .output = output,
@@ -369,7 +372,7 @@ SIMD double softmax_positions(tile_finisher finish, const struct crossent_softma
     for (size_t done = 0; done < count; done += most) {
         const size_t n = count - done < most ? count - done : most, in_strip = strip ? done % strip : 0;
         if (job->inner == 1) {
-            sum = softmax_of_few(finish, job, first + done, n, sum, x, q, rest);
+            sum = softmax_of_few(finish, job, first + done, n, sum, x, q, most, rest);
             continue;
         }
         sum = softmax_of_planes(finish, job, outer, first + done, n, sum, x, q, rest + in_strip, strip);

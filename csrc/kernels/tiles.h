@@ -1,5 +1,6 @@
-/* tiles.h -- logits into a tile, a class behind the other, TILE positions of each, with their maxima, results out of it, and
-   the memory that is asked for ahead. Not here: what is computed there (softmax_positions.h, which calls this). */
+/* tiles.h -- logits into a tile, a class `step` elements behind the other, up to TILE positions of each, with their maxima,
+   results out of it, and the memory that is asked for ahead. Not here: what is computed there (softmax_positions.h, which calls
+   this). A tile's lines are side by side: classes further apart than a tile is wide would leave sets of the cache unused. */
 
 enum {
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
@@ -11,14 +12,14 @@ enum {
 SIMD vec largest(const vec max[MAXIMA]) { return v_max(v_max(max[0], max[1]), v_max(max[2], max[3])); }
 
 /* The maxima of the lanes of one vector of positions, over the classes of its tile. */
-SIMD vec lanes_max(const real *tile, size_t classes) {
+SIMD vec lanes_max(const real *tile, size_t step, size_t classes) {
     const vec lowest = v_set(-INFINITY);
     vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
     size_t c = 0;
     for (; c + MAXIMA <= classes; c += MAXIMA)
 #pragma GCC unroll 4
-        for (size_t i = 0; i < MAXIMA; i++, tile += TILE) max[i] = v_max(v_load(tile), max[i]);
-    for (; c < classes; c++, tile += TILE) max[0] = v_max(v_load(tile), max[0]);
+        for (size_t i = 0; i < MAXIMA; i++, tile += step) max[i] = v_max(v_load(tile), max[i]);
+    for (; c < classes; c++, tile += step) max[0] = v_max(v_load(tile), max[0]);
     return largest(max);
 }
 
@@ -37,7 +38,7 @@ static __attribute__((noinline)) void transpose_square(const real *from, size_t 
 
 /* LANES rows of some classes to lanes of a tile, and back, n columns at a time, which is COLUMNS or all; the last go over some
    classes again. Returns the maxima of the lanes, taken while the columns are at hand. */
-SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile) {
+SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile, size_t step) {
     const vec lowest = v_set(-INFINITY);
     vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
     for (size_t next = 0; next < classes; next += n) {
@@ -47,56 +48,57 @@ SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile)
 #pragma GCC unroll 8
         for (size_t i = 0; i < COLUMNS; i++)
             if (i < n) {
-                v_store(tile + (c + i) * TILE, columns[i]);
+                v_store(tile + (c + i) * step, columns[i]);
                 max[i % MAXIMA] = v_max(columns[i], max[i % MAXIMA]);
             }
     }
     return largest(max);
 }
-SIMD void tile_to_columns(const real *tile, size_t classes, size_t n, real *rows) {
+SIMD void tile_to_columns(const real *tile, size_t step, size_t classes, size_t n, real *rows) {
     for (size_t next = 0; next < classes; next += n) {
         const size_t c = next + n > classes ? classes - n : next;
         vec columns[COLUMNS];
 #pragma GCC unroll 8
-        for (size_t i = 0; i < COLUMNS; i++) columns[i] = v_load(tile + (i < n ? c + i : c) * TILE);
+        for (size_t i = 0; i < COLUMNS; i++) columns[i] = v_load(tile + (i < n ? c + i : c) * step);
         v_store_columns(rows + c, classes, n, columns);
     }
 }
 
 /* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. COLUMNS
    as a constant, not the smaller of two numbers: loads and stores without masks. */
-SIMD vec transpose_rows(const real *rows, size_t classes, size_t height, real *tile) {
-    if (height == LANES && classes >= COLUMNS) return columns_to_tile(rows, classes, COLUMNS, tile);
-    if (height == LANES) return columns_to_tile(rows, classes, classes, tile);
+SIMD vec transpose_rows(const real *rows, size_t classes, size_t height, real *tile, size_t step) {
+    if (height == LANES && classes >= COLUMNS) return columns_to_tile(rows, classes, COLUMNS, tile, step);
+    if (height == LANES) return columns_to_tile(rows, classes, classes, tile, step);
     for (size_t c = 0; c < classes; c += LANES) {
         const size_t width = classes - c < LANES ? classes - c : LANES;
-        transpose_square(rows + c, classes, height, width, tile + c * TILE, TILE, width, LANES);
+        transpose_square(rows + c, classes, height, width, tile + c * step, step, width, LANES);
     }
-    return lanes_max(tile, classes);
+    return lanes_max(tile, step, classes);
 }
-SIMD void transpose_back(const real *tile, size_t classes, size_t height, real *rows) {
-    if (height == LANES && classes >= COLUMNS) return tile_to_columns(tile, classes, COLUMNS, rows);
-    if (height == LANES) return tile_to_columns(tile, classes, classes, rows);
+SIMD void transpose_back(const real *tile, size_t step, size_t classes, size_t height, real *rows) {
+    if (height == LANES && classes >= COLUMNS) return tile_to_columns(tile, step, classes, COLUMNS, rows);
+    if (height == LANES) return tile_to_columns(tile, step, classes, classes, rows);
     for (size_t c = 0; c < classes; c += LANES) {
         const size_t width = classes - c < LANES ? classes - c : LANES;
-        transpose_square(tile + c * TILE, TILE, width, LANES, rows + c, classes, height, width);
+        transpose_square(tile + c * step, step, width, LANES, rows + c, classes, height, width);
     }
 }
 
 /* n rows from element `start` on to a tile, and the maxima of its vectors; `rows` is room for LANES of them. */
-SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, real *rows,
-                       vec max[TOGETHER]) {
+SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t start, size_t n, real *tile, size_t step,
+                       real *rows, vec max[TOGETHER]) {
     for (size_t r = 0; r < n; r += LANES) {
         const size_t height = n - r < LANES ? n - r : LANES;
-        max[r / LANES] = transpose_rows(fetch(view, start + r * classes, height * classes, rows), classes, height, tile + r);
+        const real *const from = fetch(view, start + r * classes, height * classes, rows);
+        max[r / LANES] = transpose_rows(from, classes, height, tile + r, step);
     }
 }
-SIMD void tile_to_rows(const real *tile, size_t classes, size_t start, size_t n, const struct crossent_result *output,
-                       real *rows) {
+SIMD void tile_to_rows(const real *tile, size_t step, size_t classes, size_t start, size_t n,
+                       const struct crossent_result *output, real *rows) {
     for (size_t r = 0; r < n; r += LANES) {
         const size_t height = n - r < LANES ? n - r : LANES;
         real *const to = place(output, start + r * classes, rows);
-        transpose_back(tile + r, classes, height, to);
+        transpose_back(tile + r, step, classes, height, to);
         put(output, start + r * classes, height * classes, to);
     }
 }
