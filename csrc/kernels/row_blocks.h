@@ -73,12 +73,18 @@ SIMD const real *logits_of(const struct crossent_softmax_job *job, size_t row, s
     return fetch(&job->input, row * job->classes + block * BLOCK, block_width(job->classes, block), room);
 }
 
+/* Ask for a line of a block that comes next, beside the arithmetic. Beside an output it is as many arrays as an L1 cache cannot
+   wait for at a time, nor hold. */
+SIMD vec ask(const struct row_view *row, vec beside, const void *p) {
+    return crossent_writes_output(row->kind) ? v_prefetch_far(beside, p) : v_prefetch(beside, p);
+}
+
 /* b of the n columns from c on; anything behind them */
 SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
     const vec zero = v_set(0);
     if (row->spread == UNIFORM) return v_set(1);
     if (row->spread == WEIGHTS) return v_load_first(row->weight + c, n, zero);
-    const vec q = v_prefetch(v_load_first(row->probabilities + c, n, zero), row->probabilities + c + BLOCK);
+    const vec q = ask(row, v_load_first(row->probabilities + c, n, zero), row->probabilities + c + BLOCK);
     const vec b = v_mul_add(row->slope, q, row->offset);
     return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
 }
@@ -125,7 +131,7 @@ struct measure {
 SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
                       struct lane_sums *sums, struct tally *tally) {
     /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
-    const vec e = v_prefetch(v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
+    const vec e = ask(row, v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
     const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
@@ -141,7 +147,7 @@ SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, con
         sums->surprise = v_mul_add(e, finite_below(measure->origin, x), sums->surprise);
         sums->squares = v_mul_add_where(below, e, e, sums->squares);
     }
-    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, v_prefetch_to_write(e, row->output + c + BLOCK), n);
+    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, ask(row, e, row->output + c + BLOCK), n);
     tally->below = count_add(tally->below, below);
     if (row->kind == CROSSENT_SCORES)
         tally->before += m_count(v_not_less(v_load_first(row->x + c, n, v_set(-INFINITY)), rival));

@@ -7,7 +7,7 @@
 enum {
     SHORT = 4,            /* classes added in the lanes' type before they go to float64, */
     FINE = 16,            /* or what the sum of so many rounds away before it goes to two numbers */
-    TILE_BYTES = 1 << 14, /* so many of logits, their rows and the next tile's rows share an L1 cache */
+    TILE_BYTES = 1 << 14, /* so many of logits, and the rows that they come from or go to, share an L1 cache */
     STRIP = 256,          /* positions of a plane that are written at once; a multiple of TILE, whoever computes */
     STRIP_CLASSES = 256,  /* up to which a strip of all classes stays in a second-level cache */
     FEW = 32,             /* classes whose tiles are on the stack: at most 20 KiB, for threads that have 64 KiB of it */
@@ -99,8 +99,8 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
 #pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
         for (size_t c = first; c < end; c++) {
             const vec x = v_load(tile->x + c * tile->step + l.at);
-            vec e = v_prefetch(v_exp_raised(x, scale->power, scale->floor), next_input);
-            if (kind == CROSSENT_GRADIENT) e = v_prefetch_to_write(e, next_output);
+            vec e = v_prefetch_far(v_exp_raised(x, scale->power, scale->floor), next_input);
+            if (kind == CROSSENT_GRADIENT) e = v_prefetch_far(e, next_output);
             add_to_rest(&rest, e);
             if (spread != NO_SPREAD) {
                 const vec b = position_spread(job, tile, c, l, spread);
@@ -294,12 +294,10 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
 /* finish_tile, compiled for what a job asks. */
 typedef wide (*tile_finisher)(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, wide sum);
 
-/* How many positions a tile of this job has: of rows, their output and the lines that are asked for share the cache with them.
- */
+/* How many positions a tile of this job has. */
 SIMD size_t tile_positions(const struct crossent_softmax_job *job) {
-    const size_t arrays = crossent_writes_output(job->kind) ? 3 : 1;
     size_t n = TILE;
-    while (job->inner == 1 && n > LANES && arrays * job->classes * n * sizeof(real) > TILE_BYTES) n /= 2;
+    while (job->inner == 1 && n > LANES && job->classes * n * sizeof(real) > TILE_BYTES) n /= 2;
     return n;
 }
 

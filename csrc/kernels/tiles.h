@@ -110,7 +110,7 @@ SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t class
     const size_t size = crossent_size_of(output->dtype);
     for (size_t c = 0; c < classes; c++, strip += step, start += inner) {
         const char *const next = (const char *)output->data + (start + inner) * size;
-        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) v_prefetch_to_write(v_set(0), next + line);
+        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) v_prefetch_far(v_set(0), next + line);
         put(output, start, n, strip);
     }
 }
@@ -131,7 +131,8 @@ SIMD void planes_to_tile(const struct crossent_view *view, size_t classes, size_
 }
 
 /* Memory that is wanted soon, in bytes: `at` for the first class and vector of a tile, and the ways to the next ones. It is
-   asked for bit by bit, beside the arithmetic, because a core waits for no more than some ten lines at a time. */
+   asked for bit by bit, beside the arithmetic, because a core waits for no more than some ten lines at a time, and into the
+   second-level cache: in the first planes throw each other out, and waiting for two arrays at once takes all it has. */
 struct ahead {
     const char *at;
     size_t next_class, next_vector;

@@ -5,7 +5,7 @@ SIMD vec v_prefetch(vec beside, const void *p) {
     __asm__ volatile("prfm pldl1keep, [%1]" : "+w"(beside) : "r"(p));
     return beside;
 }
-SIMD vec v_prefetch_to_write(vec beside, const void *p) {
-    __asm__ volatile("prfm pstl1keep, [%1]" : "+w"(beside) : "r"(p));
+SIMD vec v_prefetch_far(vec beside, const void *p) {
+    __asm__ volatile("prfm pldl2keep, [%1]" : "+w"(beside) : "r"(p));
     return beside;
 }

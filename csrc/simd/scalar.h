@@ -17,8 +17,8 @@ SIMD vec v_prefetch(vec beside, const void *p) {
     __builtin_prefetch(p);
     return beside;
 }
-SIMD vec v_prefetch_to_write(vec beside, const void *p) {
-    __builtin_prefetch(p, 1);
+SIMD vec v_prefetch_far(vec beside, const void *p) {
+    __builtin_prefetch(p, 0, 2);
     return beside;
 }
 SIMD vec v_load(const real *p) { return *p; }

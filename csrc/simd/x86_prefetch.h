@@ -5,7 +5,7 @@ SIMD vec v_prefetch(vec beside, const void *p) {
     __asm__ volatile("prefetcht0 (%1)" : "+v"(beside) : "r"(p));
     return beside;
 }
-SIMD vec v_prefetch_to_write(vec beside, const void *p) {
-    __asm__ volatile("prefetchw (%1)" : "+v"(beside) : "r"(p));
+SIMD vec v_prefetch_far(vec beside, const void *p) {
+    __asm__ volatile("prefetcht1 (%1)" : "+v"(beside) : "r"(p));
     return beside;
 }

@@ -55,7 +55,7 @@ static void test_values(const real *x, const real *y, const real *z) {
     CHECK("v_min", same, v_min(a, b), a < b ? a : b);
     CHECK("v_max", same, v_max(a, b), a > b ? a : b);
     CHECK("v_prefetch", same, v_prefetch(a, x + 1), a);
-    CHECK("v_prefetch_to_write", same, v_prefetch_to_write(a, NULL), a);
+    CHECK("v_prefetch_far", same, v_prefetch_far(a, NULL), a);
     CHECK("v_abs", same, v_abs(a), (real)fabs((double)a));
     CHECK("v_equal", same, shown(v_equal(a, b)), (real)(a == b));
     CHECK("v_unequal", same, shown(v_unequal(a, b)), (real)(a != b));
