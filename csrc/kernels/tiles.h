@@ -103,13 +103,17 @@ SIMD void tile_to_rows(const real *tile, size_t step, size_t classes, size_t sta
     }
 }
 
+/* Of a run of elements that is asked for line by line, the first line that no run before it ends in. Arrays of NumPy start 16
+   bytes behind a line's start: a run's last line would be asked for by the next run, when it is wanted already. */
+SIMD const char *first_line(const void *run) { return (const char *)run + LINE - 1; }
+
 /* n positions of a strip, a class `step` behind the other, to their planes, from element `start` on. The next plane's lines are
    asked for while one is written: no two of a plane, and only a few planes, share a set of a cache, however planes lie. */
 SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t classes, size_t inner, size_t start,
                           const struct crossent_result *output) {
     const size_t size = crossent_size_of(output->dtype);
     for (size_t c = 0; c < classes; c++, strip += step, start += inner) {
-        const char *const next = (const char *)output->data + (start + inner) * size;
+        const char *const next = first_line((const char *)output->data + (start + inner) * size);
         for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) v_prefetch_far(v_set(0), next + line);
         put(output, start, n, strip);
     }
@@ -142,7 +146,7 @@ struct ahead {
 SIMD struct ahead ahead_of(const void *data, enum crossent_dtype dtype, int dense, size_t element, size_t step, size_t jump) {
     const size_t size = crossent_size_of(dtype);
     if (!dense || data == NULL) return (struct ahead){(const char *)data, 0, 0};
-    return (struct ahead){(const char *)data + element * size, step * size, jump * size};
+    return (struct ahead){first_line((const char *)data + element * size), step * size, jump * size};
 }
 
 /* The output's planes, if it is wanted, unless they lie so that all fall on the same lines of a cache and throw out each other:
