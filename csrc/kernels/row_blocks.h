@@ -11,7 +11,8 @@ enum {
 /* One block of a row of a job: its columns, and what its coefficients b are made of. */
 struct row_view {
     const real *x, *probabilities, *weight;
-    const char *next; /* the next block's logits, `size` bytes each, where they are before they are reals side by side */
+    const char *next;  /* the next block's logits, `size` bytes each, where they are before they are reals side by side, */
+    const char *after; /* and of a row of several blocks those after them */
     size_t size;
     struct target_view target; /* for CROSSENT_SCORES */
     real *output;
@@ -130,8 +131,10 @@ struct measure {
    below the maximum. */
 SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
                       struct lane_sums *sums, struct tally *tally) {
-    /* Beside it the next block is asked for, whose maximum is wanted before anything else is. */
-    const vec e = ask(row, v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
+    /* Beside it the next block is asked for, whose maximum is wanted before anything else is. It comes from the second-level
+       cache if there is another after it: a core waits for more lines of memory there than in the first. */
+    const vec asked = ask(row, v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
+    const vec e = v_prefetch_far(asked, row->after + c * row->size);
     const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {

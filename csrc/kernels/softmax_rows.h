@@ -108,6 +108,7 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
     const real *const x = view.x = opened->x[lane];
     view.size = job->input.dense ? crossent_size_of(job->input.dtype) : 0;
     view.next = job->input.data + (row * job->classes + (block + 1) * BLOCK) * view.size;
+    view.after = view.next + (job->classes > BLOCK ? BLOCK * view.size : 0);
     size_t t = 0;
     const size_t first = block * BLOCK, width = block_width(job->classes, block);
     const int has_class = job->target && read_target(job, row, &t), is_here = has_class && t - first < width;
