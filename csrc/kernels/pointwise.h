@@ -56,9 +56,8 @@ SIMD wide pointwise_piece(const struct crossent_pointwise_job *job, const struct
         const struct terms f = formula(x, e, y, z, job->parameters);
         const vec w = in->weight ? v_load_first(in->weight + i, left, zero) : one;
         vec value = in->weight ? v_mul(f.value, w) : f.value;
-        /* Without this a loop that computes much waits for memory half of its time. */
-        if (!takes_exponential(formula)) value = v_prefetch(value, in->x + i + AHEAD);
-        value = v_prefetch(value, (in->y ? in->y : in->x) + i + AHEAD);
+        if (!is_light(formula) && !takes_exponential(formula)) value = v_prefetch(value, in->x + i + AHEAD);
+        if (!is_light(formula) && in->y) value = v_prefetch(value, in->y + i + AHEAD);
         if (values) v_store_first(values + i, value, left);
         if (left < LANES) value = v_select(m_first(left), value, zero);
         short_sum = v_add(short_sum, value);
