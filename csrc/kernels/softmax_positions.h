@@ -87,6 +87,9 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
     const vec origin = v_select(v_equal(state->max, v_set(-INFINITY)), zero, state->max);
     const char *next_input = tile->input_ahead.at + l.at / LANES * tile->input_ahead.next_vector;
     const char *next_output = tile->output_ahead.at + l.at / LANES * tile->output_ahead.next_vector;
+    /* Numbers of their own: a store to the tile might change them where they are, for all that a compiler knows. */
+    const size_t step = tile->step, input_step = tile->input_ahead.next_class, output_step = tile->output_ahead.next_class;
+    real *at = tile->x + l.at;
     const int has_more = spread != NO_SPREAD || kind == CROSSENT_SCORES; /* sums than that of the terms */
     const size_t group = has_more ? SHORT : FINE;
     struct wide_sums total = no_wide_sums();
@@ -97,8 +100,8 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         const size_t end = job->classes - first < group ? job->classes : first + group;
         struct lane_sums sums = no_sums();
 #pragma GCC unroll((LANES + 7) / 8) /* only of sixteen lanes are there so few steps that the loop's own count */
-        for (size_t c = first; c < end; c++) {
-            const vec x = v_load(tile->x + c * tile->step + l.at);
+        for (size_t c = first; c < end; c++, at += step) {
+            const vec x = v_load(at);
             vec e = v_prefetch_far(v_exp_raised(x, scale->power, scale->floor), next_input);
             if (kind == CROSSENT_GRADIENT) e = v_prefetch_far(e, next_output);
             add_to_rest(&rest, e);
@@ -116,8 +119,8 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
                 sums.squares = v_mul_add_where(below, e, e, sums.squares);
                 below_count = v_add_where(below, below_count, one);
             }
-            if (kind == CROSSENT_GRADIENT) v_store(tile->x + c * tile->step + l.at, e);
-            next_input += tile->input_ahead.next_class, next_output += tile->output_ahead.next_class;
+            if (kind == CROSSENT_GRADIENT) v_store(at, e);
+            next_input += input_step, next_output += output_step;
         }
         end_group(&rest, first == 0);
         if (has_more) add_wide(&total, sums, spread, kind);
@@ -176,9 +179,11 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
                           const struct position_targets *targets) {
     const vec exp_scale = v_mul(done->exp_scale, scale->inverse), zero = v_set(0);
     const int all_live = m_count(targets->live) == LANES;
+    const size_t step = tile->step, output_step = tile->output_step;
+    const real *at = tile->x + l.at;
     real *output = tile->output + l.at;
-    for (size_t c = 0; c < job->classes; c++, output += tile->output_step) {
-        const vec x = v_load(tile->x + c * tile->step + l.at);
+    for (size_t c = 0; c < job->classes; c++, at += step, output += output_step) {
+        const vec x = v_load(at);
         vec y;
         if (kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(x, max), done->log_sum);
