@@ -5,8 +5,9 @@
 enum {
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
     TILE = TOGETHER * LANES,
-    MAXIMA = 4, /* independent maxima, to hide the latency of a comparison */
-    LINE = 64,  /* bytes of a cache line */
+    MAXIMA = 4,       /* independent maxima, to hide the latency of a comparison */
+    LINE = 64,        /* bytes of a cache line */
+    PLANES_AHEAD = 2, /* so many planes before one is written its lines are asked for: few enough to share a set of a cache */
 };
 
 SIMD vec largest(const vec max[MAXIMA]) { return v_max(v_max(max[0], max[1]), v_max(max[2], max[3])); }
@@ -107,14 +108,15 @@ SIMD void tile_to_rows(const real *tile, size_t step, size_t classes, size_t sta
    bytes behind a line's start: a run's last line would be asked for by the next run, when it is wanted already. */
 SIMD const char *first_line(const void *run) { return (const char *)run + LINE - 1; }
 
-/* n positions of a strip, a class `step` behind the other, to their planes, from element `start` on. The next plane's lines are
-   asked for while one is written: no two of a plane, and only a few planes, share a set of a cache, however planes lie. */
+/* n positions of a strip, a class `step` behind the other, to their planes, from element `start` on. The lines of one
+   that follows are asked for while one is written: no two of a plane share a set of a cache, however planes lie. */
 SIMD void strip_to_planes(const real *strip, size_t step, size_t n, size_t classes, size_t inner, size_t start,
                           const struct crossent_result *output) {
     const size_t size = crossent_size_of(output->dtype);
     for (size_t c = 0; c < classes; c++, strip += step, start += inner) {
-        const char *const next = first_line((const char *)output->data + (start + inner) * size);
-        for (size_t line = 0; c + 1 < classes && line < n * size; line += LINE) v_prefetch_far(v_set(0), next + line);
+        const char *const next = first_line((const char *)output->data + (start + PLANES_AHEAD * inner) * size);
+        for (size_t line = 0; c + PLANES_AHEAD < classes && line < n * size; line += LINE)
+            v_prefetch_far(v_set(0), next + line);
         put(output, start, n, strip);
     }
 }
