@@ -93,7 +93,16 @@ SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
 
-#include "by_lane.h"
+#include "avx2_targets.h"
+SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes, size_t index[LANES]) {
+    const __m256i low = four_targets(t, n, ignored, classes, index);
+    const __m256i high = four_targets(t + 4, n > 4 ? n - 4 : 0, ignored, classes, index + 4);
+    const __m256 halves = _mm256_shuffle_ps(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high), 0x88); /* 0 1 4 5 2 3 6 7 */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(halves), 0xd8));
+}
+#include "look_up_four.h"
+SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) { return look_up_eight(p, index, stride); }
+
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_ps(m, b)); }
 SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 

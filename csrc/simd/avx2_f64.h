@@ -62,7 +62,17 @@ SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
 
-#include "by_lane.h"
+#include "avx2_targets.h"
+SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes, size_t index[LANES]) {
+    return _mm256_castsi256_pd(four_targets(t, n, ignored, classes, index));
+}
+SIMD __m128d look_up_two(const real *p, const size_t *index, size_t stride) {
+    return _mm_loadh_pd(_mm_load_sd(p + index[0] * stride), p + index[1] * stride + 1);
+}
+SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) {
+    return _mm256_set_m128d(look_up_two(p + 2, index + 2, stride), look_up_two(p, index, stride));
+}
+
 SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_pd(m, b)); }
 SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 

@@ -75,10 +75,7 @@ SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes,
     const __mmask8 high = eight_targets(t + 8, n > 8 ? n - 8 : 0, ignored, classes, index + 8);
     return (mask)(low | high << 8);
 }
-SIMD __m256 look_up_eight(const real *p, const size_t *index, size_t stride) {
-    const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), step = _mm512_set1_epi64((int64_t)stride);
-    return _mm512_i64gather_ps(_mm512_add_epi64(_mm512_mullo_epi64(_mm512_loadu_si512(index), step), lanes), p, sizeof(real));
-}
+#include "look_up_four.h"
 SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) {
     const __m512 low = _mm512_castps256_ps512(look_up_eight(p, index, stride));
     return _mm512_insertf32x8(low, look_up_eight(p + 8, index + 8, stride), 1);
