@@ -74,8 +74,8 @@ SIMD const real *logits_of(const struct crossent_softmax_job *job, size_t row, s
     return fetch(&job->input, row * job->classes + block * BLOCK, block_width(job->classes, block), room);
 }
 
-/* Ask for a line of a block that comes next, beside the arithmetic. Beside an output it is as many arrays as an L1 cache cannot
-   wait for at a time, nor hold. */
+/* Ask for a line that comes a block later, beside the arithmetic. Beside an output these are the lines of more arrays than an
+   L1 cache can wait for at a time, or hold. */
 SIMD vec ask(const struct row_view *row, vec beside, const void *p) {
     return crossent_writes_output(row->kind) ? v_prefetch_far(beside, p) : v_prefetch(beside, p);
 }
@@ -126,15 +126,19 @@ struct measure {
     vec max, origin, power, floor;
 };
 
+/* Ask, beside e, for the next block's logits, whose maximum is wanted before anything else is. In a row of several blocks it
+   comes from the second-level cache, and the one after it is asked for there: a core waits for more lines of memory there than
+   in the first. */
+SIMD vec ask_for_next(const struct row_view *row, size_t c, vec e) {
+    return v_prefetch_far(ask(row, e, row->next + c * row->size), row->after + c * row->size);
+}
+
 /* Take the n <= LANES columns from c on into the sums: x are their logits, shifted if they are far. Of a logit from `rival` on
    a column comes before the target. e^(x - m) is raised, in the sums and the output (see v_exp_raised). Returns which are
    below the maximum. */
 SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
                       struct lane_sums *sums, struct tally *tally) {
-    /* Beside it the next block is asked for, whose maximum is wanted before anything else is. It comes from the second-level
-       cache if there is another after it: a core waits for more lines of memory there than in the first. */
-    const vec asked = ask(row, v_exp_raised(x, measure->power, measure->floor), row->next + c * row->size);
-    const vec e = v_prefetch_far(asked, row->after + c * row->size);
+    const vec e = ask_for_next(row, c, v_exp_raised(x, measure->power, measure->floor));
     const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
@@ -241,6 +245,7 @@ SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_
         vec y;
         if (row->kind == CROSSENT_LOG_SOFTMAX) {
             y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
+            y = ask(row, y, row->output + c + BLOCK);
         } else {
             y = v_mul(v_lower(v_load_first(row->output + c, left, max)), scale);
             if (row->spread != NO_SPREAD) y = v_neg_mul_add(spread_scale, row_spread(row, c, left), y);

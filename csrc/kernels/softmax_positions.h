@@ -103,7 +103,7 @@ SIMD void reduce_positions(const struct crossent_softmax_job *job, const struct 
         for (size_t c = first; c < end; c++, at += step) {
             const vec x = v_load(at);
             vec e = v_prefetch_far(v_exp_raised(x, scale->power, scale->floor), next_input);
-            if (kind == CROSSENT_GRADIENT) e = v_prefetch_far(e, next_output);
+            if (crossent_writes_output(kind)) e = v_prefetch_far(e, next_output);
             add_to_rest(&rest, e);
             if (spread != NO_SPREAD) {
                 const vec b = position_spread(job, tile, c, l, spread);
