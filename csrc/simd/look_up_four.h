@@ -1,5 +1,4 @@
-/* A look-up of four float32 numbers by loads that insert, which CPUs do faster than a gather. Included by the headers of x86.
- */
+/* A look-up of four float32 numbers by loads that insert, faster than a gather. Included by the headers of x86. */
 SIMD __m128 look_up_four(const real *p, const size_t *index, size_t stride) {
     const __m128 one = _mm_load_ss(p + index[0] * stride);
     const __m128 two = _mm_insert_ps(one, _mm_load_ss(p + index[1] * stride + 1), 0x10);
