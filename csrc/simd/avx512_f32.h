@@ -157,9 +157,13 @@ SIMD void store_four(real *p, __m128 a, size_t n) {
     __asm__("" : "+v"(a)); /* or these are one, too: its mask would hold off no page fault */
     _mm_mask_storeu_ps(p, (__mmask8)m_first(n), a);
 }
+/* Halves first: where units have 256 bits, to insert into a whole vector takes two of them. */
+SIMD __m256 load_two_fours(const real *p, size_t step, size_t n) {
+    return _mm256_set_m128(load_four(p + 4 * step, n), load_four(p, n));
+}
 SIMD vec load_fours(const real *p, size_t step, size_t n) {
-    const vec low = _mm512_insertf32x4(_mm512_castps128_ps512(load_four(p, n)), load_four(p + 4 * step, n), 1);
-    return _mm512_insertf32x4(_mm512_insertf32x4(low, load_four(p + 8 * step, n), 2), load_four(p + 12 * step, n), 3);
+    const vec low = _mm512_castps256_ps512(load_two_fours(p, step, n));
+    return _mm512_insertf32x8(low, load_two_fours(p + 8 * step, step, n), 1);
 }
 SIMD void store_fours(real *p, size_t step, vec a, size_t n) {
     store_four(p, _mm512_castps512_ps128(a), n);
