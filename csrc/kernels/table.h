@@ -27,14 +27,21 @@
     X(NO_SPREAD, GRADIENT) \
     X(UNIFORM, GRADIENT) X(WEIGHTS, GRADIENT) X(PROBABILITIES, GRADIENT) X(WEIGHTED_PROBABILITIES, GRADIENT)
 
+/* The sums of a log-softmax are a loss's, for its output is made of the logits: compilers keep one copy of two such functions.
+ */
+SIMD enum crossent_output reduced_as(enum crossent_output kind) {
+    return kind == CROSSENT_LOG_SOFTMAX ? CROSSENT_NO_OUTPUT : kind;
+}
+
 #define DEFINE(spread, kind) \
     static void reduce_##spread##_##kind(const struct crossent_softmax_job *job, const size_t *rows, size_t n, size_t block, \
                                          const struct row_scratch *scratch, struct crossent_partial *partials) { \
-        reduce_blocks(job, rows, n, block, spread, CROSSENT_##kind, scratch, partials); \
+        reduce_blocks(job, rows, n, block, spread, reduced_as(CROSSENT_##kind), scratch, partials); \
     } \
     static void write_##spread##_##kind(const struct crossent_softmax_job *job, size_t row, size_t block, double scale, \
                                         const struct crossent_row *done, const struct row_scratch *scratch, size_t slot) { \
-        write_block(job, row, block, scale, done, spread, CROSSENT_##kind, scratch, slot); \
+        if (crossent_writes_output(CROSSENT_##kind)) /* or nobody calls this */ \
+            write_block(job, row, block, scale, done, spread, CROSSENT_##kind, scratch, slot); \
     } \
     static wide finish_##spread##_##kind(const struct crossent_softmax_job *job, const struct tile *tile, size_t position, \
                                          wide sum) { \
