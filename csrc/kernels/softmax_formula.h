@@ -22,7 +22,7 @@ SIMD struct scale scale_of(vec max) {
     const mask near = v_not_less(v_set(NEAR), v_max(max, v_sub(zero, max)));
     const vec top = v_select(near, max, zero);
     const vec far_origin = v_select(v_equal(max, v_set(-INFINITY)), zero, max); /* -inf is measured from 0: e^x is 0 there */
-    struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, v_set(EXP_LOWEST))};
+    struct scale scale = {.origin = v_select(near, zero, far_origin), .floor = v_add(top, exp_floor())};
     const vec power = v_exp_reduced(v_sub(zero, top), &scale.inverse, &scale.inverse_low); /* e^-m = 2^power inverse */
     scale.power = v_sub(zero, power);
     return scale;

@@ -59,11 +59,15 @@ SIMD vec e_less_1(const struct exp_parts *e) {
     return v_mul_add(e->r, v_mul_add(e->r, e->q, v_set(1)), v_step(STEP_LOW, e->t));
 }
 
-/* e^x 2^-k for x >= floor, 0 below it, for a whole k, but raised: times the number that v_lower() takes off, so that what
-   is subnormal is rounded once. */
+/* Below it an exponential is 0, when it is lowered, and costs no underflow. */
+SIMD vec exp_floor(void) { return v_set(RAISES ? RAISED_LOWEST : EXP_LOWEST); }
+
+/* e^x 2^-k for x >= floor, 0 below it (or what is 0 when it is lowered: see raised.h), for a whole k, but raised: times the
+   number that v_lower() takes off, so that what is subnormal is rounded once. */
 SIMD vec v_exp_raised(vec x, vec k, vec floor) {
-    const mask counts = v_not_less(x, floor); /* the others cost no underflow; a nan counts */
-    const struct exp_parts e = exp_parts(x, v_sub(v_set(STEP_MAGIC), k));
+    const mask counts = RAISES ? m_first(LANES) : v_not_less(x, floor); /* a nan counts, */
+    const vec at_least = RAISES ? v_max(floor, x) : x;                  /* and is the larger */
+    const struct exp_parts e = exp_parts(at_least, v_sub(v_set(STEP_MAGIC), k));
     return v_raise_where(counts, e_less_1(&e), e.t);
 }
 SIMD vec v_exp_scaled(vec x, vec k, vec floor) { return v_lower(v_exp_raised(x, k, floor)); }
@@ -81,10 +85,10 @@ SIMD vec v_exp_reduced(vec x, vec *high, vec *low) {
 
 /* Of large x the scale is taken off and put on again, so that its power of 2 stays among the exponents. */
 SIMD vec v_exp(vec x) {
-    const vec zero = v_set(0), lift = v_set(2 * LIFT);
-    const mask high = v_not_less(x, lift);
-    const vec e = v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_select(high, lift, zero), v_set(EXP_LOWEST));
-    return v_select(high, v_scale_by_pow2(e, lift), e);
+    const vec zero = v_set(0), taken = v_set(2 * LIFT);
+    const mask high = v_not_less(x, v_set(LIFT));
+    const vec e = v_exp_scaled(v_min(v_set(EXP_HIGHEST), x), v_select(high, taken, zero), exp_floor());
+    return v_select(high, v_scale_by_pow2(e, taken), e);
 }
 
 /* k ln 2 + log1p(f),  f in [-1/4, 1/2),  log1p(f) = f + f^2 P(f), as the sum that is returned and *low. What k LN2_HIGH + f

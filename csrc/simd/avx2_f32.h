@@ -62,8 +62,12 @@ SIMD __m128i load_16_bits(const uint16_t *p, size_t n) {
 }
 SIMD void store_16_bits(uint16_t *p, __m128i a, size_t n) {
     uint16_t lanes[LANES];
+    if (n >= LANES) {
+        _mm_storeu_si128((__m128i *)p, a);
+        return;
+    }
     _mm_storeu_si128((__m128i *)lanes, a);
-    memcpy(p, lanes, (n < LANES ? n : LANES) * sizeof *p);
+    memcpy(p, lanes, n * sizeof *p);
 }
 SIMD vec v_load_f16(const uint16_t *p, size_t n) { return _mm256_cvtph_ps(load_16_bits(p, n)); }
 SIMD void v_store_f16(uint16_t *p, vec a, size_t n) { store_16_bits(p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT), n); }
@@ -89,8 +93,8 @@ SIMD vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 SIMD vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 
-SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
-SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
+SIMD mask v_equal(vec a, vec b) { return (mask)(a == b); }
+SIMD mask v_unequal(vec a, vec b) { return (mask)(a != b); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_NLT_UQ); }
 
 #include "avx2_targets.h"
@@ -103,7 +107,8 @@ SIMD mask m_targets(const int64_t *t, size_t n, int64_t ignored, size_t classes,
 #include "look_up_four.h"
 SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) { return look_up_eight(p, index, stride); }
 
-SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_ps(m, b)); }
+SIMD vec where(mask m, vec a) { return (vec)((__m256i)m & (__m256i)a); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, where(m, b)); }
 SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 
 SIMD vec v_split(vec a, vec *exponent) {
@@ -136,9 +141,9 @@ SIMD vec v_raise_where(mask m, vec p, vec t) {
     const __m256i table = _mm256_add_epi32(_mm256_sub_epi32(_mm256_castps_si256(v_load(STEP_HIGH)), step), lift);
     const __m256i bits = _mm256_castps_si256(t), exponent = _mm256_slli_epi32(bits, 20);
     const vec power = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), exponent));
-    return _mm256_and_ps(m, v_mul_add(power, p, power));
+    return where(m, v_mul_add(power, p, power));
 }
-SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
+#include "raised.h"
 
 /* The squares of four by four that four vectors are, transposed. */
 SIMD void transpose_squares(vec a[COLUMNS]) {

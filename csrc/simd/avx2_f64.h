@@ -58,8 +58,8 @@ SIMD vec v_min(vec a, vec b) { return _mm256_min_pd(a, b); }
 SIMD vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
 SIMD vec v_abs(vec a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 
-SIMD mask v_equal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
-SIMD mask v_unequal(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
+SIMD mask v_equal(vec a, vec b) { return (mask)(a == b); }
+SIMD mask v_unequal(vec a, vec b) { return (mask)(a != b); }
 SIMD mask v_not_less(vec a, vec b) { return _mm256_cmp_pd(a, b, _CMP_NLT_UQ); }
 
 #include "avx2_targets.h"
@@ -73,7 +73,8 @@ SIMD vec v_look_up(const real *p, const size_t index[LANES], size_t stride) {
     return _mm256_set_m128d(look_up_two(p + 2, index + 2, stride), look_up_two(p, index, stride));
 }
 
-SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, _mm256_and_pd(m, b)); }
+SIMD vec where(mask m, vec a) { return (vec)((__m256i)m & (__m256i)a); }
+SIMD vec v_add_where(mask m, vec a, vec b) { return v_add(a, where(m, b)); }
 SIMD vec v_mul_add_where(mask m, vec a, vec b, vec c) { return v_select(m, v_mul_add(a, b, c), c); }
 
 /* The integer n of a lane (|n| < 2^51) as int64: adding 1.5 * 2^52 leaves n in the low bits of the mantissa. */
@@ -114,9 +115,9 @@ SIMD vec v_scale_by_pow2(vec a, vec n) {
 SIMD vec v_raise_where(mask m, vec p, vec t) {
     const __m256i one = _mm256_set1_epi64x((1023LL + LIFT) << 52); /* 2^0, raised; the bits of the magic number fall off t */
     const vec power = _mm256_castsi256_pd(_mm256_add_epi64(_mm256_slli_epi64(_mm256_castpd_si256(t), 52), one));
-    return _mm256_and_pd(m, v_mul_add(power, p, power));
+    return where(m, v_mul_add(power, p, power));
 }
-SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
+#include "raised.h"
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

@@ -16,7 +16,7 @@ enum {
     NARROW = 192, /* classes up to which lanes run across rows */
     NEAR = 1024,  /* of a row's maximum, for which e^x needs no x - max: n stays below 2^11, see LN2_HIGH */
     MANTISSA_BITS = 23,
-    LIFT = 32, /* more than MANTISSA_BITS */
+    LIFT = 48, /* of numbers that are raised: see raised.h */
     EXPONENT_BIAS = 127,
 };
 
@@ -29,6 +29,7 @@ static const real LOG2_E = 0x1.715476p+0f;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e4p-1f;   /* ln 2, its first 16 bits: x - n LN2_HIGH, fused, is exact for |n| < 2^12 */
 static const real LN2_LOW = 0x1.7f7d1cp-20f; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -104.0f;      /* below -103.98 e^x is less than half of the smallest number */
+static const real RAISED_LOWEST = -119.0f;   /* below -119.9 not even half of e^x 2^LIFT is a normal number */
 static const real EXP_HIGHEST = 89.0f;       /* above 88.73 e^x is infinite */
 /* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
    polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j]

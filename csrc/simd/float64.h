@@ -16,7 +16,7 @@ enum {
     NARROW = 128, /* classes up to which lanes run across rows */
     NEAR = 640,   /* of a row's maximum, for which e^x needs no x - max: n stays below 2048, see LN2_HIGH */
     MANTISSA_BITS = 52,
-    LIFT = 64, /* more than MANTISSA_BITS */
+    LIFT = 96, /* of numbers that are raised: see raised.h */
     EXPONENT_BIAS = 1023,
 };
 
@@ -29,6 +29,7 @@ static const real LOG2_E = 0x1.71547652b82fep+0;   /* 1 / ln 2 */
 static const real LN2_HIGH = 0x1.62e42fefa3p-1;    /* ln 2, its first 41 bits: n times it is exact for |n| < 2048 */
 static const real LN2_LOW = 0x1.3de6af278ece6p-42; /* ln 2 - LN2_HIGH */
 static const real EXP_LOWEST = -746.0;             /* below -745.14 e^x is less than half of the smallest number */
+static const real RAISED_LOWEST = -773.0;          /* below -774.2 not even half of e^x 2^LIFT is a normal number */
 static const real EXP_HIGHEST = 710.0;             /* above 709.79 e^x is infinite */
 /* exp cuts a binade into STEPS, and log1p [0, 1]: as many as the instruction set looks up in a register, which makes the
    polynomials short. EXP_POLYNOMIAL is (e^r - 1 - r) / r^2 on |r| <= ln 2 / (2 STEPS); 2^(j / STEPS) is STEP_HIGH[j]

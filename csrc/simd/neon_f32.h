@@ -107,7 +107,7 @@ SIMD vec v_raise_where(mask m, vec p, vec t) {
     const vec power = vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(t), 23), one));
     return v_select(m, v_mul_add(power, p, power), v_set(0));
 }
-SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-32f)); }
+#include "raised.h"
 
 /* Squares of 2 and 4 rows in turn: each step exchanges the halves of pairs of such squares. */
 SIMD void v_transpose(vec rows[LANES]) {

@@ -84,7 +84,7 @@ SIMD vec v_raise_where(mask m, vec p, vec t) {
     const vec power = vreinterpretq_f64_s64(vaddq_s64(vshlq_n_s64(vreinterpretq_s64_f64(t), 52), one));
     return v_select(m, v_mul_add(power, p, power), v_set(0));
 }
-SIMD vec v_lower(vec a) { return v_mul(a, v_set(0x1p-64)); }
+#include "raised.h"
 
 SIMD void v_transpose(vec rows[LANES]) {
     const vec first = vtrn1q_f64(rows[0], rows[1]);
