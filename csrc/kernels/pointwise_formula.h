@@ -31,7 +31,7 @@ struct logistic {
     vec sigmoid, opposite;          /* sigmoid(x), sigmoid(-x) */
     vec up, down, log, plus, minus; /* max(x, 0), max(-x, 0), log1p(e); softplus(x) = up + log, softplus(-x) = down + log */
 };
-SIMD vec exp_of_size(vec x) { return v_exp_scaled(v_min(x, v_negative(x)), v_set(0), v_set(EXP_LOWEST)); }
+SIMD vec exp_of_size(vec x) { return v_exp_scaled(v_min(x, v_negative(x)), v_set(0), exp_floor()); }
 SIMD struct logistic logistic(vec x, vec e) {
     const vec zero = v_set(0), one = v_set(1), opposite = v_negative(x), log = v_log1p_unit(e);
     const vec q = v_div(e, v_add(one, e)), small = v_neg_mul_add(e, q, e), large = v_sub(one, q);
@@ -267,6 +267,10 @@ typedef struct terms (*pointwise_formula)(vec x, vec e, vec y, vec z, const doub
 SIMD int takes_exponential(pointwise_formula f) {
     return f == binary_cross_entropy_with_logits || f == sigmoid_focal_loss || f == logsigmoid || f == sigmoid;
 }
+
+/* Which formulas are asked for so often that a loop of their own for jobs without weights and the like is worth its size;
+   kl_div would be, but is slower so. */
+SIMD int is_common(pointwise_formula f) { return f == mse_loss || f == binary_cross_entropy_with_logits; }
 
 /* Which formulas take so few steps that their loads come as fast as memory does. A loop of another one would wait for memory
    half of its time if it did not ask ahead; this one would only ask for what is on its way. */

@@ -145,8 +145,9 @@ static double target_weight(const struct crossent_softmax_job *job, size_t first
     X(sigmoid, BY_INPUT)
 
 #define POINTWISE_KERNEL(loss, derivative) \
-    static double loss##_##derivative(const struct crossent_pointwise_job *job, size_t first, size_t count, real *scratch) { \
-        return pointwise_run(job, first, count, scratch, loss, CROSSENT_##derivative); \
+    static double loss##_##derivative(const struct crossent_pointwise_job *job, size_t first, size_t count, real *scratch, \
+                                      real *each) { \
+        return pointwise_run(job, first, count, scratch, each, loss, CROSSENT_##derivative); \
     }
 #define POINTWISE_VALUE(loss) POINTWISE_KERNEL(loss, NO_DERIVATIVE)
 EACH_VALUE(POINTWISE_VALUE)
