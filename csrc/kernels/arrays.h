@@ -5,6 +5,8 @@
    Indices count the elements of an array in C order. */
 #include "../crossent.h"
 
+enum { LINE = 64 }; /* bytes of a cache line */
+
 static const enum crossent_dtype REAL = sizeof(real) == sizeof(float) ? CROSSENT_FLOAT32 : CROSSENT_FLOAT64;
 
 /* Whether the view's own memory is reals side by side. */

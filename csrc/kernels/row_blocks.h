@@ -80,12 +80,13 @@ SIMD vec ask(const struct row_view *row, vec beside, const void *p) {
     return crossent_writes_output(row->kind) ? v_prefetch_far(beside, p) : v_prefetch(beside, p);
 }
 
-/* b of the n columns from c on; anything behind them */
-SIMD vec row_spread(const struct row_view *row, size_t c, size_t n) {
+/* b of the n columns from c on; anything behind them. `asks`: whether those a block later are asked for. */
+SIMD vec row_spread(const struct row_view *row, size_t c, size_t n, int asks) {
     const vec zero = v_set(0);
     if (row->spread == UNIFORM) return v_set(1);
     if (row->spread == WEIGHTS) return v_load_first(row->weight + c, n, zero);
-    const vec q = ask(row, v_load_first(row->probabilities + c, n, zero), row->probabilities + c + BLOCK);
+    vec q = v_load_first(row->probabilities + c, n, zero);
+    if (asks) q = ask(row, q, row->probabilities + c + BLOCK);
     const vec b = v_mul_add(row->slope, q, row->offset);
     return row->spread == PROBABILITIES ? b : v_mul(b, v_load_first(row->weight + c, n, zero));
 }
@@ -135,14 +136,15 @@ SIMD vec ask_for_next(const struct row_view *row, size_t c, vec e) {
 
 /* Take the n <= LANES columns from c on into the sums: x are their logits, shifted if they are far. Of a logit from `rival` on
    a column comes before the target. e^(x - m) is raised, in the sums and the output (see v_exp_raised). Returns which are
-   below the maximum. */
-SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival,
+   below the maximum. `asks`: whether they are the first of a line, which is asked for once. */
+SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival, int asks,
                       struct lane_sums *sums, struct tally *tally) {
-    const vec e = ask_for_next(row, c, v_exp_raised(x, measure->power, measure->floor));
+    vec e = v_exp_raised(x, measure->power, measure->floor);
+    if (asks) e = ask_for_next(row, c, e);
     const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
     sums->rest = v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
-        const vec b = row_spread(row, c, n), zero = v_set(0);
+        const vec b = row_spread(row, c, n, asks), zero = v_set(0);
         vec term = v_sub(measure->origin, x);
         if (row->spread != UNIFORM) term = v_mul(b, term);
         if (row->spread >= PROBABILITIES) term = v_select(v_equal(b, zero), zero, term); /* 0 * inf is 0 here */
@@ -154,7 +156,7 @@ SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, con
         sums->surprise = v_mul_add(e, finite_below(measure->origin, x), sums->surprise);
         sums->squares = v_mul_add_where(below, e, e, sums->squares);
     }
-    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, ask(row, e, row->output + c + BLOCK), n);
+    if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, asks ? ask(row, e, row->output + c + BLOCK) : e, n);
     tally->below = count_add(tally->below, below);
     if (row->kind == CROSSENT_SCORES)
         tally->before += m_count(v_not_less(v_load_first(row->x + c, n, v_set(-INFINITY)), rival));
@@ -171,8 +173,9 @@ SIMD void add_group(const struct row_view *row, size_t c, const real *x, int vec
 #pragma GCC unroll 4
     for (int i = 0; i < vectors; i++) {
         const size_t at = (size_t)i * LANES, here = i == vectors - 1 ? n : LANES;
+        const int asks = at * sizeof(real) % LINE == 0;
         const vec logits = v_load_first(x + at, here, lowest);
-        below += m_count(add_columns(row, c + at, logits, here, measure, rival, &sums[i], tally));
+        below += m_count(add_columns(row, c + at, logits, here, measure, rival, asks, &sums[i], tally));
     }
     if (row->kind == CROSSENT_SCORES && below < columns && tally->first_max > c) tally->first_max = c;
 }
@@ -236,20 +239,35 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, co
     };
 }
 
-/* output = e exp_scale - spread_scale b, or x - m - log sum, for a block's n columns */
-SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_row *done, double exp_scale) {
-    const vec max = v_set((real)done->max), log_sum = v_set((real)done->log_sum);
-    const vec scale = v_set((real)exp_scale), spread_scale = v_set((real)done->spread_scale);
-    for (size_t c = 0; c < n; c += LANES) {
-        const size_t left = n - c;
-        vec y;
-        if (row->kind == CROSSENT_LOG_SOFTMAX) {
-            y = v_sub(v_sub(v_load_first(row->x + c, left, max), max), log_sum);
-            y = ask(row, y, row->output + c + BLOCK);
-        } else {
-            y = v_mul(v_lower(v_load_first(row->output + c, left, max)), scale);
-            if (row->spread != NO_SPREAD) y = v_neg_mul_add(spread_scale, row_spread(row, c, left), y);
-        }
-        v_store_first(row->output + c, y, left);
+/* What a block's output is made of. */
+struct output_parts {
+    vec max, log_sum, scale, spread_scale;
+};
+
+/* output = e exp_scale - spread_scale b, or x - m - log sum, for the n <= LANES columns from c on */
+SIMD void write_columns(const struct row_view *row, size_t c, size_t n, int asks, const struct output_parts *of) {
+    vec y;
+    if (row->kind == CROSSENT_LOG_SOFTMAX) {
+        y = v_sub(v_sub(v_load_first(row->x + c, n, of->max), of->max), of->log_sum);
+        if (asks) y = ask(row, y, row->output + c + BLOCK);
+    } else {
+        y = v_mul(v_lower(v_load_first(row->output + c, n, of->max)), of->scale);
+        if (row->spread != NO_SPREAD) y = v_neg_mul_add(of->spread_scale, row_spread(row, c, n, 0), y);
     }
+    v_store_first(row->output + c, y, n);
+}
+
+/* The same for a block's n columns. */
+SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_row *done, double exp_scale) {
+    const struct output_parts of = {
+        .max = v_set((real)done->max),
+        .log_sum = v_set((real)done->log_sum),
+        .scale = v_set((real)exp_scale),
+        .spread_scale = v_set((real)done->spread_scale),
+    };
+    size_t c = 0;
+    for (; c + WIDTH <= n; c += WIDTH)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < UNROLL; i++) write_columns(row, c + i * LANES, LANES, i * LANES * sizeof(real) % LINE == 0, &of);
+    for (; c < n; c += LANES) write_columns(row, c, n - c, 1, &of);
 }

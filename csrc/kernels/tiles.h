@@ -6,7 +6,6 @@ enum {
     TOGETHER = 4, /* vectors whose steps are taken side by side: between its loops each is one long chain */
     TILE = TOGETHER * LANES,
     MAXIMA = 4,       /* independent maxima, to hide the latency of a comparison */
-    LINE = 64,        /* bytes of a cache line */
     PLANES_AHEAD = 2, /* so many planes before one is written its lines are asked for: few enough to share a set of a cache */
 };
 
@@ -45,11 +44,12 @@ SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile,
     for (size_t next = 0; next < classes; next += n) {
         const size_t c = next + n > classes ? classes - n : next;
         vec columns[COLUMNS];
+        real *to = tile + c * step;
         v_load_columns(rows + c, classes, n, columns);
 #pragma GCC unroll 8
-        for (size_t i = 0; i < COLUMNS; i++)
+        for (size_t i = 0; i < COLUMNS; i++, to += step)
             if (i < n) {
-                v_store(tile + (c + i) * step, columns[i]);
+                v_store(to, columns[i]);
                 max[i % MAXIMA] = v_max(columns[i], max[i % MAXIMA]);
             }
     }
@@ -59,8 +59,9 @@ SIMD void tile_to_columns(const real *tile, size_t step, size_t classes, size_t 
     for (size_t next = 0; next < classes; next += n) {
         const size_t c = next + n > classes ? classes - n : next;
         vec columns[COLUMNS];
+        const real *from = tile + c * step;
 #pragma GCC unroll 8
-        for (size_t i = 0; i < COLUMNS; i++) columns[i] = v_load(tile + (i < n ? c + i : c) * step);
+        for (size_t i = 0; i < COLUMNS; i++, from += i < n ? step : 0) columns[i] = v_load(from);
         v_store_columns(rows + c, classes, n, columns);
     }
 }
