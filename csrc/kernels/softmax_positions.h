@@ -14,7 +14,8 @@ enum {
 };
 
 /* Up to TILE positions: logits and probabilities of class c are at c * step; e^(x - m) takes the place of the logits.
-   The output of class c goes to output + c * output_step. */
+   The output of class c goes to output + c * output_step; that of rows to the rows of `result` from element `start` on, by way
+   of `rows` where these are not reals. */
 struct tile {
     real *x;
     size_t step;
@@ -22,6 +23,9 @@ struct tile {
     const real *probabilities;
     real *output;
     size_t output_step, positions;
+    const struct crossent_result *result;
+    size_t start;
+    real *rows;
     struct ahead input_ahead, output_ahead; /* the next tile's logits, and this one's output */
 };
 
@@ -173,32 +177,74 @@ SIMD void set_targets(const struct crossent_softmax_job *job, const struct tile 
     if (spread == WEIGHTS) state->spread_at_target = v_load(of_target);
 }
 
-/* output = e exp_scale - spread_scale b, or x - m - log sum; 0 in the lanes that are ignored, anything behind the last */
+/* What the output of one vector of positions is made of. */
+struct position_output {
+    vec max, log_sum, exp_scale, spread_scale, target_gradient;
+    mask live;
+};
+
+/* output = e exp_scale - spread_scale b, or x - m - log sum, of class c; 0 in the lanes that are ignored, anything behind the
+   last */
+SIMD vec output_of(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, struct lanes l,
+                   enum spread spread, enum crossent_output kind, const struct position_output *of, vec x) {
+    vec y;
+    if (kind == CROSSENT_LOG_SOFTMAX) {
+        y = v_sub(v_sub(x, of->max), of->log_sum);
+    } else {
+        y = v_mul(v_lower(x), of->exp_scale);
+        if (spread != NO_SPREAD) y = v_neg_mul_add(of->spread_scale, position_spread(job, tile, c, l, spread), y);
+    }
+    return v_select(of->live, y, v_set(0));
+}
+
+/* The gradients of the target's classes, of which class i is `step` elements behind the other, and lane i `next`. */
+SIMD void write_targets(const struct position_output *of, const size_t class_of[LANES], size_t step, size_t next,
+                        real *output) {
+    real at_target[LANES];
+    v_store(at_target, v_select(of->live, of->target_gradient, v_set(0))); /* class 0 of an ignored lane is 0 already */
+#pragma GCC unroll 16
+    for (size_t i = 0; i < LANES; i++) output[class_of[i] * step + i * next] = at_target[i];
+}
+
 SIMD void write_positions(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
-                          enum crossent_output kind, vec max, const struct scale *scale, const struct row_finish *done,
-                          const struct position_targets *targets) {
-    const vec exp_scale = v_mul(done->exp_scale, scale->inverse), zero = v_set(0);
-    const int all_live = m_count(targets->live) == LANES;
-    const size_t step = tile->step, output_step = tile->output_step;
+                          enum crossent_output kind, const struct position_output *of, const struct position_targets *targets) {
+    const size_t classes = job->classes, step = tile->step, output_step = tile->output_step;
     const real *at = tile->x + l.at;
     real *output = tile->output + l.at;
-    for (size_t c = 0; c < job->classes; c++, at += step, output += output_step) {
-        const vec x = v_load(at);
-        vec y;
-        if (kind == CROSSENT_LOG_SOFTMAX) {
-            y = v_sub(v_sub(x, max), done->log_sum);
-        } else {
-            y = v_mul(v_lower(x), exp_scale);
-            if (spread != NO_SPREAD) y = v_neg_mul_add(done->spread_scale, position_spread(job, tile, c, l, spread), y);
-        }
-        v_store(output, all_live ? y : v_select(targets->live, y, zero));
+    for (size_t c = 0; c < classes; c++, at += step, output += output_step)
+        v_store(output, output_of(job, tile, c, l, spread, kind, of, v_load(at)));
+    if (kind == CROSSENT_GRADIENT && job->target) write_targets(of, targets->class_of, output_step, 1, tile->output + l.at);
+}
+
+/* The same of LANES whole rows, n columns at a time, which is COLUMNS or all, turned on their way from the tile to the rows. */
+SIMD void write_columns_of(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, size_t n,
+                           enum spread spread, enum crossent_output kind, const struct position_output *of, real *rows) {
+    const size_t classes = job->classes, step = tile->step;
+    for (size_t next = 0; next < classes; next += n) {
+        const size_t c = next + n > classes ? classes - n : next; /* the last go over some classes again */
+        const real *from = tile->x + l.at + c * step;
+        vec columns[COLUMNS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < COLUMNS; i++, from += i < n ? step : 0)
+            columns[i] = output_of(job, tile, i < n ? c + i : c, l, spread, kind, of, v_load(from));
+        v_store_columns(rows + c, classes, n, columns);
     }
-    if (kind != CROSSENT_GRADIENT || job->target == NULL) return;
-    real at_target[LANES];
-    v_store(at_target, v_select(targets->live, done->target_gradient, zero)); /* class 0 of an ignored lane is 0 already */
-    output = tile->output + l.at;
-#pragma GCC unroll 16
-    for (size_t i = 0; i < LANES; i++) output[targets->class_of[i] * tile->output_step + i] = at_target[i];
+}
+SIMD void write_rows(const struct crossent_softmax_job *job, const struct tile *tile, struct lanes l, enum spread spread,
+                     enum crossent_output kind, const struct position_output *of, const struct position_targets *targets) {
+    const size_t classes = job->classes, start = tile->start + l.at * classes;
+    if (l.n < LANES) { /* the last rows of a batch */
+        write_positions(job, tile, l, spread, kind, of, targets);
+        tile_to_rows(tile->x + l.at, tile->step, classes, start, l.n, tile->result, tile->rows);
+        return;
+    }
+    real *const to = place(tile->result, start, tile->rows);
+    if (classes >= COLUMNS)
+        write_columns_of(job, tile, l, COLUMNS, spread, kind, of, to);
+    else
+        write_columns_of(job, tile, l, classes, spread, kind, of, to);
+    if (kind == CROSSENT_GRADIENT && job->target) write_targets(of, targets->class_of, 1, classes, to);
+    put(tile->result, start, LANES * classes, to);
 }
 
 /* The first class of each position that has the maximum, and how many classes come before the target: from the logits as they
@@ -291,8 +337,20 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
     }
     for (size_t v = 0; kind == CROSSENT_SCORES && v < vectors; v++)
         score_positions(job, l[v], position + l[v].at, &targets[v], &counts[v], &scale[v], &done[v], &state[v]);
-    for (size_t v = 0; crossent_writes_output(kind) && v < vectors; v++)
-        write_positions(job, tile, l[v], spread, kind, state[v].max, &scale[v], &done[v], &targets[v]);
+    for (size_t v = 0; crossent_writes_output(kind) && v < vectors; v++) {
+        const struct position_output of = {
+            .max = state[v].max,
+            .log_sum = done[v].log_sum,
+            .exp_scale = v_mul(done[v].exp_scale, scale[v].inverse),
+            .spread_scale = done[v].spread_scale,
+            .target_gradient = done[v].target_gradient,
+            .live = targets[v].live,
+        };
+        if (tile->result)
+            write_rows(job, tile, l[v], spread, kind, &of, &targets[v]);
+        else
+            write_positions(job, tile, l[v], spread, kind, &of, &targets[v]);
+    }
     return sum;
 }
 
@@ -321,13 +379,14 @@ SIMD wide softmax_of_few(tile_finisher finish, const struct crossent_softmax_job
         .output = x,
         .output_step = step,
         .positions = n,
+        .result = &job->output,
+        .start = start,
+        .rows = rows,
         .input_ahead =
             ahead_of(job->input.data, job->input.dtype, job->input.dense, start + n * classes, LANES, LANES * classes),
         .output_ahead = ahead_of(job->output.data, job->output.dtype, 1, start, LANES, LANES * classes),
     };
-    sum = finish(job, &tile, first, sum);
-    if (crossent_writes_output(job->kind)) tile_to_rows(x, step, classes, start, n, &job->output, rows);
-    return sum;
+    return finish(job, &tile, first, sum);
 }
 
 /* Positions first .. first + n of one `outer`, n up to TILE, in tiles at x and q; the output goes to `output`, a class `step`

@@ -36,8 +36,8 @@ static __attribute__((noinline)) void transpose_square(const real *from, size_t 
         if (i < to_count) v_store_first(to + i * to_step, square[i], to_width);
 }
 
-/* LANES rows of some classes to lanes of a tile, and back, n columns at a time, which is COLUMNS or all; the last go over some
-   classes again. Returns the maxima of the lanes, taken while the columns are at hand. */
+/* LANES rows of some classes to lanes of a tile, n columns at a time, which is COLUMNS or all; the last go over some classes
+   again. Returns the maxima of the lanes, taken while the columns are at hand. */
 SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile, size_t step) {
     const vec lowest = v_set(-INFINITY);
     vec max[MAXIMA] = {lowest, lowest, lowest, lowest};
@@ -55,18 +55,8 @@ SIMD vec columns_to_tile(const real *rows, size_t classes, size_t n, real *tile,
     }
     return largest(max);
 }
-SIMD void tile_to_columns(const real *tile, size_t step, size_t classes, size_t n, real *rows) {
-    for (size_t next = 0; next < classes; next += n) {
-        const size_t c = next + n > classes ? classes - n : next;
-        vec columns[COLUMNS];
-        const real *from = tile + c * step;
-#pragma GCC unroll 8
-        for (size_t i = 0; i < COLUMNS; i++, from += i < n ? step : 0) columns[i] = v_load(from);
-        v_store_columns(rows + c, classes, n, columns);
-    }
-}
 
-/* Up to LANES rows of few classes to lanes of a tile, and back. The last rows of a batch are squares that are not full. COLUMNS
+/* Up to LANES rows of few classes to lanes of a tile. The last rows of a batch are squares that are not full. COLUMNS
    as a constant, not the smaller of two numbers: loads and stores without masks. */
 SIMD vec transpose_rows(const real *rows, size_t classes, size_t height, real *tile, size_t step) {
     if (height == LANES && classes >= COLUMNS) return columns_to_tile(rows, classes, COLUMNS, tile, step);
@@ -76,14 +66,6 @@ SIMD vec transpose_rows(const real *rows, size_t classes, size_t height, real *t
         transpose_square(rows + c, classes, height, width, tile + c * step, step, width, LANES);
     }
     return lanes_max(tile, step, classes);
-}
-SIMD void transpose_back(const real *tile, size_t step, size_t classes, size_t height, real *rows) {
-    if (height == LANES && classes >= COLUMNS) return tile_to_columns(tile, step, classes, COLUMNS, rows);
-    if (height == LANES) return tile_to_columns(tile, step, classes, classes, rows);
-    for (size_t c = 0; c < classes; c += LANES) {
-        const size_t width = classes - c < LANES ? classes - c : LANES;
-        transpose_square(tile + c * step, step, width, LANES, rows + c, classes, height, width);
-    }
 }
 
 /* n rows from element `start` on to a tile, and the maxima of its vectors; `rows` is room for LANES of them. */
@@ -95,14 +77,15 @@ SIMD void rows_to_tile(const struct crossent_view *view, size_t classes, size_t 
         max[r / LANES] = transpose_rows(from, classes, height, tile + r, step);
     }
 }
-SIMD void tile_to_rows(const real *tile, size_t step, size_t classes, size_t start, size_t n,
-                       const struct crossent_result *output, real *rows) {
-    for (size_t r = 0; r < n; r += LANES) {
-        const size_t height = n - r < LANES ? n - r : LANES;
-        real *const to = place(output, start + r * classes, rows);
-        transpose_back(tile + r, step, classes, height, to);
-        put(output, start + r * classes, height * classes, to);
+/* Fewer than LANES rows back, from element `start` on. */
+static __attribute__((noinline)) void tile_to_rows(const real *tile, size_t step, size_t classes, size_t start, size_t n,
+                                                   const struct crossent_result *output, real *rows) {
+    real *const to = place(output, start, rows);
+    for (size_t c = 0; c < classes; c += LANES) {
+        const size_t width = classes - c < LANES ? classes - c : LANES;
+        transpose_square(tile + c * step, step, width, LANES, to + c, classes, n, width);
     }
+    put(output, start, n * classes, to);
 }
 
 /* Of a run of elements that is asked for line by line, the first line that no run before it ends in. Arrays of NumPy start 16
