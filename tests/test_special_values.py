@@ -82,6 +82,16 @@ def test_a_row_of_nothing_but_minus_infinity(isa, dtype, classes):
     assert (crossent.logsumexp(x, 1) == -INF).all()
 
 
+@pytest.mark.parametrize("shift", [0, 600, -600])
+def test_impossible_classes_do_not_count_beside_the_smallest_losses(isa, dtype, classes, shift):
+    lowest = {4: -87.0, 8: -707.0}[dtype.itemsize]  # e^lowest is a normal number, but hardly
+    x = embedded([0, lowest, -INF, -INF], classes, dtype) + dtype.type(shift)
+    losses, pullback = crossent.vjp(F.cross_entropy, x, np.zeros(5, int), reduction="none")
+    gradient = pullback(np.full(5, 1e30, dtype))[2].astype(float)
+    np.testing.assert_allclose([losses[2], gradient[1] / 1e30], np.exp(lowest), rtol=4 * np.finfo(dtype).eps)
+    assert (gradient[2:] == 0).all()
+
+
 def test_infinities_and_nan_in_softmax(isa, dtype, classes):
     x = np.zeros((3, classes), dtype)
     x[0, -1], x[1, -1], x[2, -1] = INF, NAN, -INF

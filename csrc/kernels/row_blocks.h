@@ -108,6 +108,30 @@ SIMD real run_max(const real *x, size_t n) {
     return v_reduce_max(v_max(v_max(max[0], max[1]), v_max(max[2], max[3])));
 }
 
+/* The columns of a block from `done` on that are whole groups, a chunk at most. */
+SIMD size_t chunk_at(size_t done, size_t n) {
+    const size_t left = (n - done) / WIDTH * WIDTH;
+    return left < CHUNK ? left : CHUNK;
+}
+SIMD size_t chunk_count(size_t n) { return (n / WIDTH + FLUSH - 1) / FLUSH; }
+
+/* The same where masks cost, and the lanes' maxima of each chunk: one that has not the row's needs none. */
+SIMD real chunk_maxima(const real *x, size_t n, vec *of_chunk) {
+    const vec lowest = v_set(-INFINITY);
+    vec highest = lowest;
+    size_t done = 0;
+    for (size_t columns; (columns = chunk_at(done, n)) > 0; done += columns) {
+        vec max[UNROLL] = {lowest, lowest, lowest, lowest};
+        for (size_t c = done; c < done + columns; c += WIDTH)
+#pragma GCC unroll 4
+            for (size_t i = 0; i < UNROLL; i++) max[i] = v_max(v_load(x + c + i * LANES), max[i]);
+        *of_chunk = v_max(v_max(max[0], max[1]), v_max(max[2], max[3]));
+        highest = v_max(highest, *of_chunk++);
+    }
+    for (; done < n; done += LANES) highest = v_max(v_load_first(x + done, n - done, lowest), highest);
+    return v_reduce_max(highest);
+}
+
 SIMD void flush(struct wide_sums *total, struct lane_sums s[UNROLL], enum spread spread, enum crossent_output kind) {
     const struct lane_sums low = sums_of_two(s[0], s[1], spread, kind), high = sums_of_two(s[2], s[3], spread, kind);
     add_wide(total, sums_of_two(low, high, spread, kind), spread, kind);
@@ -115,11 +139,11 @@ SIMD void flush(struct wide_sums *total, struct lane_sums s[UNROLL], enum spread
     for (int i = 0; i < UNROLL; i++) s[i] = no_sums();
 }
 
-/* How many lanes are not at the maximum, and, for CROSSENT_SCORES, the first group of columns in which one is and how many
-   columns come before the target. */
+/* How many lanes are not at the maximum, and how many of those were known not to be; for CROSSENT_SCORES also the first group
+   of columns in which one is, and how many columns come before the target. */
 struct tally {
     count below;
-    size_t first_max, before;
+    size_t known_below, first_max, before;
 };
 
 /* What a row's logits are measured from: see struct scale. Far ones are shifted first: their maximum is 0 then. */
@@ -136,13 +160,14 @@ SIMD vec ask_for_next(const struct row_view *row, size_t c, vec e) {
 
 /* Take the n <= LANES columns from c on into the sums: x are their logits, shifted if they are far. Of a logit from `rival` on
    a column comes before the target. e^(x - m) is raised, in the sums and the output (see v_exp_raised). Returns which are
-   below the maximum. `asks`: whether they are the first of a line, which is asked for once. */
+   below the maximum; `is_below`: it is known that all are. `asks`: whether they are the first of a line, which is asked for
+   once. */
 SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, const struct measure *measure, vec rival, int asks,
-                      struct lane_sums *sums, struct tally *tally) {
+                      int is_below, struct lane_sums *sums, struct tally *tally) {
     vec e = v_exp_raised(x, measure->power, measure->floor);
     if (asks) e = ask_for_next(row, c, e);
-    const mask below = v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
-    sums->rest = v_add_where(below, sums->rest, e);
+    const mask below = is_below ? m_first(LANES) : v_unequal(x, measure->max); /* a nan is below, so that it reaches the sum */
+    sums->rest = is_below ? v_add(sums->rest, e) : v_add_where(below, sums->rest, e);
     if (row->spread != NO_SPREAD) {
         const vec b = row_spread(row, c, n, asks), zero = v_set(0);
         vec term = v_sub(measure->origin, x);
@@ -157,7 +182,7 @@ SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, con
         sums->squares = v_mul_add_where(below, e, e, sums->squares);
     }
     if (row->kind == CROSSENT_GRADIENT) v_store_first(row->output + c, asks ? ask(row, e, row->output + c + BLOCK) : e, n);
-    tally->below = count_add(tally->below, below);
+    if (!is_below) tally->below = count_add(tally->below, below);
     if (row->kind == CROSSENT_SCORES)
         tally->before += m_count(v_not_less(v_load_first(row->x + c, n, v_set(-INFINITY)), rival));
     return below;
@@ -165,7 +190,7 @@ SIMD mask add_columns(const struct row_view *row, size_t c, vec x, size_t n, con
 
 /* Take some vectors of columns from c on, whose logits are at x, into as many sums, the last of n columns. */
 SIMD void add_group(const struct row_view *row, size_t c, const real *x, int vectors, size_t n, const struct measure *measure,
-                    struct lane_sums *sums, struct tally *tally) {
+                    int is_below, struct lane_sums *sums, struct tally *tally) {
     const size_t columns = (size_t)vectors * LANES;
     size_t below = 0;
     const vec lowest = v_set(-INFINITY);
@@ -175,7 +200,7 @@ SIMD void add_group(const struct row_view *row, size_t c, const real *x, int vec
         const size_t at = (size_t)i * LANES, here = i == vectors - 1 ? n : LANES;
         const int asks = at * sizeof(real) % LINE == 0;
         const vec logits = v_load_first(x + at, here, lowest);
-        below += m_count(add_columns(row, c + at, logits, here, measure, rival, asks, &sums[i], tally));
+        below += m_count(add_columns(row, c + at, logits, here, measure, rival, asks, is_below, &sums[i], tally));
     }
     if (row->kind == CROSSENT_SCORES && below < columns && tally->first_max > c) tally->first_max = c;
 }
@@ -194,9 +219,18 @@ SIMD const real *shifted(const real *x, size_t n, real shift, real *chunk) {
     return shift == 0 ? x : shift_columns(x, n, shift, chunk);
 }
 
+/* The same of a chunk's columns, in whole groups. */
+SIMD void add_chunk(const struct row_view *row, size_t c, const real *x, size_t columns, const struct measure *measure,
+                    int is_below, struct lane_sums *sums, struct tally *tally) {
+    for (const real *const end = x + columns; x < end; x += WIDTH, c += WIDTH)
+        add_group(row, c, x, UNROLL, LANES, measure, is_below, sums, tally);
+    if (is_below) tally->known_below += columns;
+}
+
 /* The sums of a block's n columns, measured from their own maximum; e^(x - m) over `inverse` goes to the output for a gradient.
- */
-SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, const struct scale_lanes *scale, size_t lane) {
+   `chunk_max`: see chunk_maxima; NULL where masks cost nothing. */
+SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, const struct scale_lanes *scale, size_t lane,
+                                        const vec *chunk_max) {
     const real highest = scale->max[lane], shift = scale->origin[lane], zero = 0;
     const struct measure measure = {
         .max = v_set(shift == 0 ? highest : zero),
@@ -206,27 +240,27 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, co
     };
     struct lane_sums lanes[UNROLL] = {no_sums(), no_sums(), no_sums(), no_sums()};
     struct wide_sums total = no_wide_sums();
-    struct tally tally = {count_zero(), n, 0};
+    struct tally tally = {count_zero(), 0, n, 0};
     real chunk[CHUNK];
     size_t done = 0;
-    while (n - done >= WIDTH) {
-        const size_t left = (n - done) / WIDTH * WIDTH, columns = left < CHUNK ? left : CHUNK;
-        const real *x = shifted(row->x + done, columns, shift, chunk);
-        for (size_t i = 0; i < columns; i += WIDTH, x += WIDTH)
-            add_group(row, done + i, x, UNROLL, LANES, &measure, lanes, &tally);
-        done += columns;
+    for (size_t columns; (columns = chunk_at(done, n)) > 0; done += columns) {
+        const real *const x = shifted(row->x + done, columns, shift, chunk);
+        if (chunk_max && m_count(v_unequal(*chunk_max++, v_set(highest))) == LANES)
+            add_chunk(row, done, x, columns, &measure, 1, lanes, &tally);
+        else
+            add_chunk(row, done, x, columns, &measure, 0, lanes, &tally);
         if (columns == CHUNK) flush(&total, lanes, row->spread, row->kind);
     }
     const real *x = shifted(row->x + done, n - done, shift, chunk);
-    for (; n - done >= LANES; done += LANES, x += LANES) add_group(row, done, x, 1, LANES, &measure, &lanes[0], &tally);
+    for (; n - done >= LANES; done += LANES, x += LANES) add_group(row, done, x, 1, LANES, &measure, 0, &lanes[0], &tally);
     if (done < n) {
-        add_group(row, done, x, 1, n - done, &measure, &lanes[1], &tally);
+        add_group(row, done, x, 1, n - done, &measure, 0, &lanes[1], &tally);
         done += LANES;
     }
     flush(&total, lanes, row->spread, row->kind);
     const double raised = (double)scale->inverse[lane] + (double)scale->inverse_low[lane];
     const double inverse = raised * (double)first_lane(v_lower(v_set(1)));
-    const double ties = (double)(done - count_sum(tally.below)) - 1.0;
+    const double ties = (double)(done - tally.known_below - count_sum(tally.below)) - 1.0;
     return (struct crossent_partial){
         .max = highest,
         .rest = wide_sum(total.rest) * inverse + ties,

@@ -87,15 +87,18 @@ SIMD int is_live(const struct crossent_softmax_job *job, size_t row) {
 struct opened {
     const real *x[LANES];
     struct scale_lanes scale;
+    vec chunk_max[BLOCK / CHUNK + LANES]; /* where masks cost: of as many rows as a block has columns for */
 };
 
 /* First step, the same for whatever is asked: all maxima, so that no row waits for its own, and their scales, one vector's. */
 static __attribute__((noinline)) void open_rows(const struct crossent_softmax_job *job, const size_t *rows, size_t n,
                                                 size_t block, const struct row_scratch *scratch, struct opened *opened) {
+    const size_t width = block_width(job->classes, block), chunks = chunk_count(width);
     vec max = v_set(0);
     for (size_t i = 0; i < n; i++) {
-        opened->x[i] = logits_of(job, rows[i], block, scratch, i);
-        max = v_select(m_first(i), max, v_set(run_max(opened->x[i], block_width(job->classes, block))));
+        const real *const x = opened->x[i] = logits_of(job, rows[i], block, scratch, i);
+        const real highest = MASKS_COST ? chunk_maxima(x, width, opened->chunk_max + i * chunks) : run_max(x, width);
+        max = v_select(m_first(i), max, v_set(highest));
     }
     store_scale(max, &opened->scale);
 }
@@ -118,7 +121,8 @@ SIMD struct crossent_partial reduce_block(const struct crossent_softmax_job *job
         view.target = view_target(is_here ? x[t - first] : *fetch(&job->input, row * job->classes + t, 1, &elsewhere),
                                   (ptrdiff_t)t - (ptrdiff_t)first);
     }
-    struct crossent_partial partial = reduce_run(&view, width, &opened->scale, lane);
+    const vec *const chunk_max = MASKS_COST ? opened->chunk_max + lane * chunk_count(width) : NULL;
+    struct crossent_partial partial = reduce_run(&view, width, &opened->scale, lane, chunk_max);
     partial.at_target = at_target;
     if (kind == CROSSENT_SCORES && has_class) finish_counts(x, first, width, WIDTH, &view.target, &partial);
     return partial;
