@@ -115,7 +115,7 @@ SIMD size_t chunk_at(size_t done, size_t n) {
 }
 SIMD size_t chunk_count(size_t n) { return (n / WIDTH + FLUSH - 1) / FLUSH; }
 
-/* The same where masks cost, and the lanes' maxima of each chunk: one that has not the row's needs none. */
+/* The maximum where masks cost, and those of each chunk's lanes: a chunk that has not the row's needs no mask. */
 SIMD real chunk_maxima(const real *x, size_t n, vec *of_chunk) {
     const vec lowest = v_set(-INFINITY);
     vec highest = lowest;

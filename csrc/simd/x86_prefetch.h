@@ -2,10 +2,10 @@
    An asm that seems to change a vector, because compilers gather prefetches that stand free: four at once wait for each other.
  */
 SIMD vec v_prefetch(vec beside, const void *p) {
-    __asm__ volatile("prefetcht0 %a1" : "+v"(beside) : "p"(p));
+    __asm__ volatile("prefetcht0 %1" : "+v"(beside) : "m"(*(const char *)p));
     return beside;
 }
 SIMD vec v_prefetch_far(vec beside, const void *p) {
-    __asm__ volatile("prefetcht1 %a1" : "+v"(beside) : "p"(p));
+    __asm__ volatile("prefetcht1 %1" : "+v"(beside) : "m"(*(const char *)p));
     return beside;
 }
