@@ -9,6 +9,7 @@
 #include "row_blocks.h"
 #include "softmax_rows.h"
 #include "tiles.h"
+#include "position_output.h"
 #include "softmax_positions.h"
 #include "nll.h"
 #include "pointwise.h"
