@@ -164,9 +164,10 @@ SIMD double pointwise_groups(pointwise_kernel kernel, const struct crossent_poin
         const size_t in_piece = done % most, left = count - done, n = left < most ? left : most;
         if (in_piece == 0 && group < PIECE) kernel(job, first + done, n, scratch, each);
         const double total = group < PIECE ? sum_of(each + in_piece, group) : kernel(job, first + done, group, scratch, NULL);
-        const real value = (real)(total / (double)group);
+        const double mean = total / (double)group;
+        const real value = (real)mean;
         if (job->values.data) put(&job->values, (first + done) / group, 1, &value);
-        add_to(&sum, total / (double)group);
+        add_to(&sum, mean);
     }
     return value_of(sum);
 }

@@ -50,22 +50,16 @@ SIMD void read_position_targets(const struct crossent_softmax_job *job, size_t n
 
 /* What the output of one vector of positions is made of. */
 struct position_output {
-    vec max, log_sum, exp_scale, spread_scale, target_gradient;
+    struct output_parts parts;
+    vec target_gradient;
     mask live;
 };
 
-/* output = e exp_scale - spread_scale b, or x - m - log sum, of class c; 0 in the lanes that are ignored, anything behind the
-   last */
-SIMD vec output_of(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, struct lanes l,
-                   enum spread spread, enum crossent_output kind, const struct position_output *of, vec x) {
-    vec y;
-    if (kind == CROSSENT_LOG_SOFTMAX) {
-        y = v_sub(v_sub(x, of->max), of->log_sum);
-    } else {
-        y = v_mul(v_lower(x), of->exp_scale);
-        if (spread != NO_SPREAD) y = v_neg_mul_add(of->spread_scale, position_spread(job, tile, c, l, spread), y);
-    }
-    return v_select(of->live, y, v_set(0));
+/* The output of class c, of what is in the tile; 0 in the lanes that are ignored, anything behind the last. */
+SIMD vec position_output(const struct crossent_softmax_job *job, const struct tile *tile, size_t c, struct lanes l,
+                         enum spread spread, enum crossent_output kind, const struct position_output *of, vec x_or_e) {
+    const vec b = spread == NO_SPREAD ? v_set(0) : position_spread(job, tile, c, l, spread);
+    return v_select(of->live, output_of(spread, kind, x_or_e, b, &of->parts), v_set(0));
 }
 
 /* The gradients of the target's classes, of which class i is `step` elements behind the other, and lane i `next`. */
@@ -83,7 +77,7 @@ SIMD void write_positions(const struct crossent_softmax_job *job, const struct t
     const real *at = tile->x + l.at;
     real *output = tile->output + l.at;
     for (size_t c = 0; c < classes; c++, at += step, output += output_step)
-        v_store(output, output_of(job, tile, c, l, spread, kind, of, v_load(at)));
+        v_store(output, position_output(job, tile, c, l, spread, kind, of, v_load(at)));
     if (kind == CROSSENT_GRADIENT && job->target) write_targets(of, targets->class_of, output_step, 1, tile->output + l.at);
 }
 
@@ -97,7 +91,7 @@ SIMD void write_columns_of(const struct crossent_softmax_job *job, const struct 
         vec columns[COLUMNS];
 #pragma GCC unroll 8
         for (size_t i = 0; i < COLUMNS; i++, from += i < n ? step : 0)
-            columns[i] = output_of(job, tile, i < n ? c + i : c, l, spread, kind, of, v_load(from));
+            columns[i] = position_output(job, tile, i < n ? c + i : c, l, spread, kind, of, v_load(from));
         v_store_columns(rows + c, classes, n, columns);
     }
 }

@@ -273,22 +273,13 @@ SIMD struct crossent_partial reduce_run(const struct row_view *row, size_t n, co
     };
 }
 
-/* What a block's output is made of. */
-struct output_parts {
-    vec max, log_sum, scale, spread_scale;
-};
-
-/* output = e exp_scale - spread_scale b, or x - m - log sum, for the n <= LANES columns from c on */
+/* The output of the n <= LANES columns from c on, where e^(x - m) is if it is not a log-softmax. */
 SIMD void write_columns(const struct row_view *row, size_t c, size_t n, int asks, const struct output_parts *of) {
-    vec y;
-    if (row->kind == CROSSENT_LOG_SOFTMAX) {
-        y = v_sub(v_sub(v_load_first(row->x + c, n, of->max), of->max), of->log_sum);
-        if (asks) y = ask(row, y, row->output + c + BLOCK);
-    } else {
-        y = v_mul(v_lower(v_load_first(row->output + c, n, of->max)), of->scale);
-        if (row->spread != NO_SPREAD) y = v_neg_mul_add(of->spread_scale, row_spread(row, c, n, 0), y);
-    }
-    v_store_first(row->output + c, y, n);
+    const int is_log = row->kind == CROSSENT_LOG_SOFTMAX;
+    const vec x_or_e = v_load_first((is_log ? row->x : row->output) + c, n, of->max);
+    const vec b = row->spread == NO_SPREAD || is_log ? v_set(0) : row_spread(row, c, n, 0);
+    const vec y = output_of(row->spread, row->kind, x_or_e, b, of);
+    v_store_first(row->output + c, is_log && asks ? ask(row, y, row->output + c + BLOCK) : y, n);
 }
 
 /* The same for a block's n columns. */
@@ -296,7 +287,7 @@ SIMD void write_run(const struct row_view *row, size_t n, const struct crossent_
     const struct output_parts of = {
         .max = v_set((real)done->max),
         .log_sum = v_set((real)done->log_sum),
-        .scale = v_set((real)exp_scale),
+        .exp_scale = v_set((real)exp_scale),
         .spread_scale = v_set((real)done->spread_scale),
     };
     size_t c = 0;

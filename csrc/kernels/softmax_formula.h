@@ -167,7 +167,16 @@ SIMD struct row_finish finish_state(int has_target, int has_spread, const struct
                                     vec shift) {
     return has_target ? finish_row(has_spread, *s, scale) : finish_without_target(*s, shift);
 }
-/* The same in a function of its own, for loops that are not so common that 5 % of few classes are worth a copy of it. */
+/* What an output is made of, and the output: of e = e^(x - m), or of x for a log-softmax. b is not used without a spread. */
+struct output_parts {
+    vec max, log_sum, exp_scale, spread_scale;
+};
+SIMD vec output_of(enum spread spread, enum crossent_output kind, vec x_or_e, vec b, const struct output_parts *of) {
+    if (kind == CROSSENT_LOG_SOFTMAX) return v_sub(v_sub(x_or_e, of->max), of->log_sum);
+    const vec y = v_mul(v_lower(x_or_e), of->exp_scale);
+    return spread == NO_SPREAD ? y : v_neg_mul_add(of->spread_scale, b, y);
+}
+/* finish_state in a function of its own, for loops that are not so common that 5 % of few classes are worth a copy of it. */
 static __attribute__((noinline)) void finish_apart(int has_target, const struct row_state *s, const struct scale *scale,
                                                    vec shift, struct row_finish *done) {
     *done = finish_state(has_target, 1, s, scale, shift);

@@ -223,10 +223,7 @@ SIMD wide finish_tile(const struct crossent_softmax_job *job, const struct tile 
         score_positions(job, l[v], position + l[v].at, &targets[v], &counts[v], &scale[v], &done[v], &state[v]);
     for (size_t v = 0; crossent_writes_output(kind) && v < vectors; v++) {
         const struct position_output of = {
-            .max = state[v].max,
-            .log_sum = done[v].log_sum,
-            .exp_scale = v_mul(done[v].exp_scale, scale[v].inverse),
-            .spread_scale = done[v].spread_scale,
+            .parts = {state[v].max, done[v].log_sum, v_mul(done[v].exp_scale, scale[v].inverse), done[v].spread_scale},
             .target_gradient = done[v].target_gradient,
             .live = targets[v].live,
         };
